@@ -1,0 +1,68 @@
+{#
+  The metrics of design's accuracy section, each a ratio of sums over the whole scope; undefined is null.
+#}
+
+{# Metrics of one row of summed error_sums. #}
+{% macro accuracy_measures() -%}
+  sum_abs_error / nullif(sum_actual, 0) as wape,
+  sum_ape_positive / nullif(n_positive, 0) as mape,
+  cast(n_positive as double precision) / nullif(n, 0) as mape_coverage,
+  sum_abs_error / nullif(n, 0) as mae,
+  sqrt(sum_sq_error / nullif(n, 0)) as rmse,
+  sum_error / nullif(sum_actual, 0) as bias
+{%- endmacro %}
+
+{# The additive columns of error_sums, summed over the rows of a group. #}
+{% macro summed_errors() -%}
+  cast(sum(n) as bigint) as n,
+  {{ exact_sum('sum_error') }} as sum_error,
+  {{ exact_sum('sum_abs_error') }} as sum_abs_error,
+  {{ exact_sum('sum_sq_error') }} as sum_sq_error,
+  {{ exact_sum('sum_actual') }} as sum_actual,
+  cast(sum(n_positive) as bigint) as n_positive,
+  {{ exact_sum('sum_ape_positive') }} as sum_ape_positive,
+  cast(sum(n_scaled) as bigint) as n_scaled
+{%- endmacro %}
+
+{# Sums of a series, with its MASE and RMSSE: the mean, and the root of the mean, of errors scaled as of their origin. #}
+{% macro summed_series_errors() -%}
+  {{ summed_errors() }},
+  {{ exact_sum('sum_scaled_abs') }} / nullif(sum(n_scaled), 0) as mase,
+  sqrt({{ exact_sum('sum_scaled_sq') }} / nullif(sum(n_scaled), 0)) as rmsse,
+  cast(sum(n_out_of_stock) as bigint) as n_out_of_stock
+{%- endmacro %}
+
+{# Over many series: sums over all, plain and revenue-weighted means of the series' scaled errors, and how many have none. #}
+{% macro summed_over_series() -%}
+  {{ summed_errors() }},
+  cast(sum(n_out_of_stock) as bigint) as n_out_of_stock,
+  count(*) as series,
+  count(case when rmsse is null then 1 end) as series_unscaled,
+  {{ exact_sum('mase') }} / nullif(count(mase), 0) as mean_mase,
+  {{ exact_sum('rmsse') }} / nullif(count(rmsse), 0) as mean_rmsse,
+  {{ exact_sum('mase * weight') }}
+    / nullif({{ exact_sum('case when mase is not null then weight end') }}, 0) as weighted_mase,
+  {{ exact_sum('rmsse * weight') }}
+    / nullif({{ exact_sum('case when rmsse is not null then weight end') }}, 0) as weighted_rmsse
+{%- endmacro %}
+
+{# The columns of the accuracy views after their keys. `scope` are the columns that a model is compared within. #}
+{% macro accuracy_columns(scope) -%}
+  n,
+  cast(series as bigint) as series,
+  wape,
+  mape,
+  mape_coverage,
+  mae,
+  rmse,
+  bias,
+  mean_mase,
+  mean_rmsse,
+  weighted_mase,
+  weighted_rmsse,
+  cast(series_unscaled as bigint) as series_unscaled,
+  n - n_scaled as n_unscaled,
+  n_out_of_stock,
+  max(case when model = 'seasonal_naive_7' then wape end) over (partition by {{ scope }}) - wape as fva_wape,
+  max(case when model = 'seasonal_naive_7' then mean_rmsse end) over (partition by {{ scope }}) - mean_rmsse as fva_rmsse
+{%- endmacro %}

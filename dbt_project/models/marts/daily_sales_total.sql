@@ -1,0 +1,6 @@
+{{ config(materialized='view', group='sales', tags=['sales', 'view']) }}
+select
+  sale_date,
+  {{ roll_up_measures() }}
+from {{ ref('daily_sales') }}
+group by sale_date

@@ -1,0 +1,62 @@
+{{ config(
+    materialized='incremental', incremental_strategy='replace_days', on_schema_change='fail',
+    group='accuracy', tags=['accuracy', 'partitioned'],
+    meta={
+      'partition': 'target_date',
+      'needs': [{'asset': 'forecast_errors'}, {'asset': 'series_scales', 'origins_in': 'forecast_errors'}],
+      'indexes': [{'columns': ['target_date', 'series_id', 'model', 'horizon_bucket'], 'unique': true}]
+    }
+) }}
+-- Additive sums of the errors of a day: every rolling metric is a ratio of sums of these rows. Counts the newest version of
+-- each origin, model and series (the newest that has a row for that series). Scaled errors divide by the scale as of
+-- their origin, before they are added; a null or zero scale is left out of them and of `n_scaled`.
+with errors as (
+  select
+    errors.target_date,
+    errors.series_id,
+    versions.model,
+    errors.origin_date,
+    {{ horizon_bucket('errors.horizon') }} as horizon_bucket,
+    errors.actual,
+    errors.error,
+    errors.in_stock,
+    row_number() over (
+      partition by errors.target_date, errors.origin_date, versions.model, errors.series_id
+      order by errors.version_id desc
+    ) as age
+  from {{ ref('forecast_errors') }} as errors
+  join {{ source('warehouse', 'forecast_versions') }} as versions on versions.version_id = errors.version_id
+  where errors.target_date between {{ first_day() }} and {{ last_day() }}
+),
+
+newest as (
+  select
+    errors.*,
+    abs(errors.error) as abs_error,
+    errors.error * errors.error as sq_error,
+    abs(errors.error) / nullif(scales.scale_abs, 0) as scaled_abs,
+    errors.error * errors.error / nullif(scales.scale_sq, 0) as scaled_sq
+  from errors
+  left join {{ ref('series_scales') }} as scales
+    on scales.as_of = errors.origin_date and scales.series_id = errors.series_id
+  where errors.age = 1
+)
+
+select
+  cast(target_date as date) as target_date,
+  cast(series_id as integer) as series_id,
+  cast(model as text) as model,
+  cast(horizon_bucket as text) as horizon_bucket,
+  cast(count(*) as integer) as n,
+  {{ exact_sum('error') }} as sum_error,
+  {{ exact_sum('abs_error') }} as sum_abs_error,
+  {{ exact_sum('sq_error') }} as sum_sq_error,
+  {{ exact_sum('actual') }} as sum_actual,
+  cast(count(case when actual > 0 then 1 end) as integer) as n_positive,
+  coalesce({{ exact_sum('case when actual > 0 then abs_error / actual end') }}, 0) as sum_ape_positive,
+  cast(count(scaled_sq) as integer) as n_scaled,
+  coalesce({{ exact_sum('scaled_abs') }}, 0) as sum_scaled_abs,
+  coalesce({{ exact_sum('scaled_sq') }}, 0) as sum_scaled_sq,
+  cast(count(case when not in_stock then 1 end) as integer) as n_out_of_stock
+from newest
+group by target_date, series_id, model, horizon_bucket

@@ -1,0 +1,1 @@
+"""A demand-forecasting data platform: facts, immutable forecasts and the errors of every one of them."""

@@ -1,0 +1,131 @@
+"""``forecasts[D]``: every model's forecast of every series from origin D, appended to the ledger."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+import pandas as pd
+import sqlalchemy as sa
+
+from forecast_platform import tables
+from forecast_platform.assets.catalog import add_figures, origin_figures, table_metadata
+from forecast_platform.assets.scope import REASON_TAG, REQUESTED_BY_TAG, TenantScope, day_range
+from forecast_platform.days import days_between
+from forecast_platform.forecasting import (
+    ModelForecast,
+    ModelSpec,
+    Panel,
+    PanelHistory,
+    forecast_origin,
+    input_summary,
+    model_specs,
+    version_digest,
+)
+from forecast_platform.io_managers.ledger import VersionCandidate, VersionStream, recorded_versions
+from forecast_platform.io_managers.reads import RECORDED, reads_of
+from forecast_platform.partitions import DayWindow
+
+
+def build_forecasts_asset(scope: TenantScope) -> dg.AssetsDefinition:
+    models = model_specs(scope.tenant.models)
+    master_data = [
+        dg.AssetDep(scope.key(name), partition_mapping=DayWindow(0, 0))
+        for name in ("items", "plan")
+        if name not in scope.unfed_facts()
+    ]
+
+    @dg.asset(
+        key=scope.key("forecasts"),
+        ins={"features": scope.window("features", 1 - scope.tenant.training_window)},
+        deps=master_data,
+        io_manager_key=scope.ledger_key,
+        metadata=table_metadata(scope, "forecasts") | {"specs": {model.name: model.spec for model in models}},
+        code_version=" ".join(f"{model.name}={model.code_version}" for model in models),
+        group_name=scope.name,
+        kinds={"sktime", scope.settings.backend},
+        owners=scope.tenant.owners,
+        **scope.partitioned(),
+    )
+    def forecasts(context: dg.AssetExecutionContext, features: pd.DataFrame) -> VersionStream:
+        """Forecasts of every series and model for the days after each origin, from facts dated up to it.
+
+        A version that is on record is not computed again; a series whose numbers are those on record is not
+        appended again. Nothing is ever overwritten.
+        """
+        first, last = day_range(context)
+        scope.require_closed("forecasts", last)
+        return VersionStream(_candidates(context, scope, models, features, first, last))
+
+    return forecasts
+
+
+def _candidates(
+    context: dg.AssetExecutionContext,
+    scope: TenantScope,
+    models: tuple[ModelSpec, ...],
+    features: pd.DataFrame,
+    first: date,
+    last: date,
+) -> Iterator[VersionCandidate]:
+    """One candidate per origin and model, in order; computed only when the ledger has no equal version."""
+    warehouse = scope.warehouse
+    known_items = sa.select(tables.items).where(tables.items.c.valid_from <= last)
+    with warehouse.reading() as session:
+        series = session.frame(sa.select(tables.series))
+        items = session.frame(known_items)
+        reads_of(context).saw_rows(session, "items", RECORDED, {"asset": "items", "last": last})
+    recorded = recorded_versions(warehouse, first, last)
+    history = PanelHistory.from_features(features, series, origins=(first, last))
+    for origin in days_between(first, last):
+        panel = history.panel_at(origin, window=scope.tenant.training_window, items=items)
+        digests = {model.name: version_digest(panel, model, horizon=scope.tenant.horizon) for model in models}
+        wanted = [model for model in models if not recorded.holds(origin, model.name, digests[model.name])]
+        made = {each.model: each for each in forecast_origin(panel, wanted, horizon=scope.tenant.horizon)}
+        shown = origin_figures(models, made, series=len(panel.series))
+        add_figures(context, scope.key("forecasts"), {origin: shown})
+        for model in models:
+            yield _candidate(context, scope, panel, model, digests[model.name], made.get(model.name))
+
+
+def _candidate(
+    context: dg.AssetExecutionContext,
+    scope: TenantScope,
+    panel: Panel,
+    model: ModelSpec,
+    digest: str,
+    made: ModelForecast | None,
+) -> VersionCandidate:
+    asked = context.run.tags
+    return VersionCandidate(
+        origin_date=panel.origin,
+        model=model.name,
+        model_spec=model.spec,
+        code_version=model.code_version,
+        horizon=scope.tenant.horizon,
+        inputs=input_summary(panel, model, horizon=scope.tenant.horizon),
+        input_digest=digest,
+        live=scope.today() <= panel.origin + timedelta(days=1),
+        forecasts=None if made is None or made.error else made.frame(),
+        fallbacks=0 if made is None else made.fallbacks,
+        outcome=_outcome(made),
+        requested_by=asked.get(REQUESTED_BY_TAG) or asked.get("user") or _automatic(asked),
+        reason=asked.get(REASON_TAG),
+        started_at=datetime.now(UTC) - timedelta(seconds=0 if made is None else made.seconds),
+    )
+
+
+def _outcome(made: ModelForecast | None) -> str:
+    if made is None:
+        return "on record"
+    return f"failed: {made.error}" if made.error else "computed"
+
+
+def _automatic(tags: dict[str, str]) -> str:
+    for tag, name in (
+        ("dagster/schedule_name", "schedule"),
+        ("dagster/sensor_name", "sensor"),
+        ("dagster/backfill", "backfill"),
+    ):
+        if tag in tags:
+            return f"{name} {tags[tag]}"
+    return "dagster"

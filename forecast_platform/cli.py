@@ -1,0 +1,228 @@
+"""The command line: ``demo``, ``run``, ``status``, ``migrate``. Arguments in, text out; work is done elsewhere.
+
+Heavy imports happen inside the commands, so that ``--help`` and a bad argument answer at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+if TYPE_CHECKING:
+    from forecast_platform.assets.scope import TenantScope
+
+DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+
+class CommandLineError(click.ClickException):
+    """One clear line, exit code 2: the caller asked for something that cannot be."""
+
+    exit_code = 2
+
+
+def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn the errors a caller can mend into one line; everything else keeps its traceback."""
+
+    @functools.wraps(command)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        from forecast_platform.io_managers.warehouse import WarehouseError
+        from forecast_platform.settings import SettingsError
+
+        try:
+            return command(*args, **kwargs)
+        except SettingsError as error:
+            raise CommandLineError(str(error)) from error
+        except WarehouseError as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapper
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="forecast-platform")
+def main() -> None:
+    """Demand forecasts by day: facts in, immutable forecasts out, every one of them scored."""
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=".*is currently in (beta|preview).*")
+
+
+@main.command()
+@click.option("--tenant", default="demo", show_default=True, help="A tenant whose source is the generator.")
+@click.option("--origins", default=28, show_default=True, type=click.IntRange(1, 365), help="Days to forecast from.")
+@one_line_errors
+def demo(tenant: str, origins: int) -> None:
+    """Generate a shop, ingest, aggregate, forecast and score it; print accuracy and how to open the UI."""
+    from forecast_platform.report import accuracy_table
+
+    begun = time.monotonic()
+    scope = _tenant(tenant)
+    if scope.tenant.source.kind != "demo":
+        raise CommandLineError(f"tenant {tenant!r} has a source of kind {scope.tenant.source.kind!r}, not demo")
+    closed = scope.today() - timedelta(days=1)
+    first_origin = closed - timedelta(days=origins)
+    if first_origin < scope.tenant.start:
+        raise CommandLineError(
+            f"--origins {origins} reaches back to {first_origin}, before {tenant} starts on {scope.tenant.start}"
+        )
+    tenant_runs = _TenantRuns(scope, reason="demo")
+    chain = tenant_runs.chain
+    tenant_runs.make(chain.facts, scope.tenant.start, closed)
+    tenant_runs.make(chain.forecasts, first_origin, closed)
+    tenant_runs.make(chain.accuracy, first_origin + timedelta(days=1), closed)
+    click.echo(accuracy_table(scope))
+    click.echo(f"\nDone in {time.monotonic() - begun:.0f} s. Open the UI: {_how_to_open_the_ui()}")
+
+
+@main.command()
+@click.option("--tenant", required=True, help="Name of the tenant's folder.")
+@click.option("--from", "first", type=DAY, help="First day, YYYY-MM-DD.")
+@click.option("--to", "last", type=DAY, help="Last day, YYYY-MM-DD; both ends are included.")
+@click.option("--select", "selected", multiple=True, metavar="ASSET", help="Only these assets; default: all of them.")
+@click.option(
+    "--changed",
+    type=DAY,
+    multiple=True,
+    help="A closed day whose sales changed: make every partition that it touches, and no other.",
+)
+@one_line_errors
+def run(
+    tenant: str,
+    first: datetime | None,
+    last: datetime | None,
+    selected: Sequence[str],
+    changed: Sequence[datetime],
+) -> None:
+    """Make a tenant's assets for a range of days: the same assets as in the UI, in this process."""
+    scope = _tenant(tenant)
+    if changed:
+        if first or last or selected:
+            raise CommandLineError("--changed goes without --from, --to and --select: it says itself what to make")
+        _run_changed(scope, [each.date() for each in changed])
+        return
+    if first is None or last is None:
+        raise CommandLineError("say which days: --from YYYY-MM-DD --to YYYY-MM-DD (or --changed YYYY-MM-DD)")
+    _check_range(scope, first.date(), last.date())
+    tenant_runs = _TenantRuns(scope, reason="run")
+    unknown = sorted(set(selected) - set(tenant_runs.chain.all))
+    if unknown:
+        raise CommandLineError(
+            f"--select {', '.join(unknown)}: no such asset; {tenant} has {', '.join(tenant_runs.chain.all)}"
+        )
+    tenant_runs.make(selected or tenant_runs.chain.all, first.date(), last.date())
+
+
+@main.command()
+@click.option("--tenant", required=True, help="Name of the tenant's folder.")
+@one_line_errors
+def status(tenant: str) -> None:
+    """Show the last partition, rows and gaps of each asset of a tenant."""
+    from forecast_platform.report import status_table
+
+    click.echo(status_table(_tenant(tenant)))
+
+
+@main.command()
+@click.option("--tenant", multiple=True, help="Only these tenants; default: all.")
+@one_line_errors
+def migrate(tenant: Sequence[str]) -> None:
+    """Bring the tables of every tenant to the newest schema; harmless when they are."""
+    from forecast_platform import settings as platform_settings
+    from forecast_platform.pipeline import load_tenant, tenant_names
+
+    settings = platform_settings.load()
+    for name in tenant or tenant_names(settings):
+        load_tenant(name, settings).warehouse.migrate()
+        click.echo(f"{name}: at the newest schema")
+
+
+def _tenant(name: str) -> TenantScope:
+    from forecast_platform import settings as platform_settings
+    from forecast_platform.pipeline import PROJECT, load_tenant
+
+    platform_settings.ensure_dagster_home(PROJECT)
+    return load_tenant(name, platform_settings.load())
+
+
+def _check_range(scope: TenantScope, first: date, last: date) -> None:
+    today = scope.today()
+    if first > last:
+        raise CommandLineError(f"--from {first} is after --to {last}")
+    if first < scope.tenant.start:
+        raise CommandLineError(f"--from {first} is before {scope.name} starts on {scope.tenant.start}")
+    if last > today:
+        raise CommandLineError(f"--to {last} has not begun; today is {today} in {scope.tenant.timezone}")
+
+
+def _run_changed(scope: TenantScope, days: Sequence[date]) -> None:
+    from forecast_platform.runs import make_changed
+
+    for day in days:
+        _check_range(scope, day, day)
+        if day >= scope.today():
+            raise CommandLineError(f"--changed {day} is open; it is made with --from {day} --to {day}")
+    tenant_runs = _TenantRuns(scope, reason="changed facts of " + ", ".join(each.isoformat() for each in days))
+    make_changed(scope, days, lambda step: tenant_runs.make(step.assets, step.first, step.last))
+
+
+class _TenantRuns:
+    """Runs of one tenant's assets in this process, told as they go; the first that fails ends the command."""
+
+    def __init__(self, scope: TenantScope, *, reason: str) -> None:
+        import dagster as dg
+
+        from forecast_platform.pipeline import build_tenant
+        from forecast_platform.runs import chain_of, progress_logger
+
+        self.scope = scope
+        self.reason = reason
+        show = functools.partial(_show, out=sys.stdout)
+        loggers = dg.Definitions(loggers={"progress": progress_logger(show)})
+        # Without slots: a command that was killed would keep its slot, and the next one would wait for it for ever.
+        self.definitions = dg.Definitions.merge(build_tenant(replace(scope, pooled=False)), loggers)
+        self.chain = chain_of(self.definitions, scope)
+
+    def make(self, assets: Sequence[str], first: date, last: date) -> None:
+        import dagster as dg
+
+        from forecast_platform.runs import RunFailed, Step, run_step
+
+        click.echo(f"{self.scope.name}: {first} to {last}")
+        # dbt's own lines go to Dagster's log, where the UI shows them; here they would bury the figures.
+        with dg.DagsterInstance.get() as instance, contextlib.redirect_stdout(io.StringIO()):
+            try:
+                step = Step(tuple(assets), first, last)
+                run_step(self.definitions, self.scope, step, instance=instance, reason=self.reason)
+            except RunFailed as error:
+                click.echo(f"Error: {error}", err=True)
+                sys.exit(1)
+
+
+def _show(progress: Any, *, out: TextIO) -> None:
+    name = progress.step.split("__")[-1]
+    if progress.message is not None:
+        click.echo(f"  {progress.message}", err=True)
+    elif progress.seconds is not None:
+        click.echo(f"  {name:<24} {progress.seconds:6.1f} s", file=out)
+
+
+def _how_to_open_the_ui() -> str:
+    import os
+
+    from forecast_platform.pipeline import PROJECT
+
+    return f'cd {PROJECT} && DAGSTER_HOME="$PWD" {os.path.relpath(sys.prefix, PROJECT)}/bin/dg dev'
+
+
+if __name__ == "__main__":
+    main()

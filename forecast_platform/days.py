@@ -1,0 +1,27 @@
+"""Business days as ``date``: ranges of them, runs of them, and runs in words. No zone and no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+
+def days_between(first: date, last: date) -> list[date]:
+    """Every day from ``first`` to ``last``, both included; none if ``first`` is after ``last``."""
+    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+
+
+def ranges(days: Iterable[date]) -> list[tuple[date, date]]:
+    """Runs of consecutive days, as (first, last), in order."""
+    runs: list[tuple[date, date]] = []
+    for day in sorted(set(days)):
+        if runs and day - runs[-1][1] == timedelta(days=1):
+            runs[-1] = (runs[-1][0], day)
+        else:
+            runs.append((day, day))
+    return runs
+
+
+def in_words(days: Iterable[date]) -> str:
+    """Days as a person would write them: ``2026-01-03 to 2026-01-05, 2026-01-09``."""
+    return ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in ranges(days))

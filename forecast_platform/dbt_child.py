@@ -1,0 +1,159 @@
+"""The process that runs dbt: ``forecast-platform-dbt``, used in place of ``dbt`` by dagster-dbt.
+
+It takes dbt's arguments and gives dbt's output and exit codes, and adds what a step of the pipeline needs and dbt
+alone does not have: it dies with its parent, asks the fence before each COMMIT, has crash points for the fault tests,
+and waits for DuckDB's file lock. Nothing here knows a model; SQL is in ``dbt_project``.
+
+The run it works for is told by ``DAGSTER_HOME`` and ``PIPELINE_RUN_ID``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib import metadata
+from typing import Any, NoReturn
+
+from forecast_platform import settings
+
+STEP = re.compile(r"/\* replace_days (\w+) \*/")
+"""How the ``replace_days`` strategy marks its statements."""
+
+ADAPTERS = ("duckdb", "postgres")
+"""Adapters that `--version` names where they are installed; PostgreSQL's is an extra."""
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run dbt with ``argv`` (default: the command line) and exit with its code: 0 done, 1 a node failed, 2 usage."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv == ["--version"]:
+        print(version_text())
+        sys.exit(0)
+    die_with_parent()
+    guard_commits(fence_of(settings.variables()))
+    wait_for_the_duckdb_file()
+    from dbt.cli.main import cli
+
+    sys.exit(cli(argv))
+
+
+def version_text() -> str:
+    """What ``dbt --version`` says, without its 3 seconds of imports and its question to the package index.
+
+    dagster-dbt asks once for every resource, before the run itself.
+    """
+    lines = ["Core:", f"  - installed: {metadata.version('dbt-core')}", "", "Plugins:"]
+    for adapter in ADAPTERS:
+        with suppress(metadata.PackageNotFoundError):
+            lines.append(f"  - {adapter}: {metadata.version(f'dbt-{adapter}')}")
+    return "\n".join(lines)
+
+
+def die_with_parent() -> None:
+    """End this process, at once and without cleaning up, when its parent ends.
+
+    A dbt that outlives a killed run would commit seconds later. The watch holds on to the parent *process* (a pidfd on
+    Linux): ``PR_SET_PDEATHSIG`` is bound to the parent's *thread*, and would kill dbt when a worker thread of a living
+    run ends. Where there is no pidfd, the parent's number is asked for five times a second.
+    """
+    parent = os.getppid()
+    threading.Thread(target=_watch, args=(parent,), name="parent-watch", daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    try:
+        process = os.pidfd_open(parent)
+    except (AttributeError, OSError):  # not Linux, an old kernel, or already gone
+        while os.getppid() == parent:
+            time.sleep(0.2)
+    else:
+        if os.getppid() == parent:
+            poll = select.poll()
+            poll.register(process, select.POLLIN)
+            poll.poll()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fence_of(environment: Mapping[str, str]) -> Callable[[], None] | None:
+    """The fence of the Dagster run that started this process; None where no run did."""
+    home, run_id = environment.get("DAGSTER_HOME"), environment.get("PIPELINE_RUN_ID")
+    if not home or not run_id:
+        return None
+    from forecast_platform.io_managers.fence import fence_of_home
+
+    return fence_of_home(home, run_id)
+
+
+def guard_commits(fence: Callable[[], None] | None) -> None:
+    """Have dbt call ``fence`` before it commits what a model wrote, and pass the crash points of the fault tests.
+
+    Both adapters commit through ``SQLConnectionManager.commit``. What the fence raises becomes the model's error, and
+    dbt rolls the transaction back. Crash points: ``dbt_after_<step>`` for every step of ``replace_days`` (lock, create,
+    delete, insert, log), ``dbt_before_commit`` and ``dbt_after_commit``.
+    """
+    from dbt.adapters.sql import SQLConnectionManager
+
+    from forecast_platform.crash import crash_point
+
+    writing = threading.local()
+    commit, add_query = SQLConnectionManager.commit, SQLConnectionManager.add_query
+
+    def fenced_commit(self: SQLConnectionManager) -> Any:
+        if not getattr(writing, "step", None):
+            return commit(self)
+        if fence is not None:
+            fence()
+        crash_point("dbt_before_commit")
+        connection = commit(self)
+        writing.step = None
+        crash_point("dbt_after_commit")
+        return connection
+
+    def marked_query(self: SQLConnectionManager, sql: str, *args: Any, **options: Any) -> Any:
+        result = add_query(self, sql, *args, **options)
+        if step := STEP.search(sql):
+            writing.step = step[1]
+            crash_point(f"dbt_after_{step[1]}")
+        return result
+
+    SQLConnectionManager.commit = fenced_commit
+    SQLConnectionManager.add_query = marked_query
+
+
+def wait_for_the_duckdb_file() -> None:
+    """Have dbt-duckdb try again, with jittered back-off, while another process holds the file; alone it tries once."""
+    from dbt.adapters.factory import FACTORY
+
+    load_plugin = FACTORY.load_plugin
+
+    def load_plugin_and_wait(name: str) -> Any:
+        loaded = load_plugin(name)
+        if name == "duckdb":
+            _retry_connections()
+        return loaded
+
+    FACTORY.load_plugin = load_plugin_and_wait
+
+
+def _retry_connections() -> None:
+    from dbt.adapters.duckdb.environments.local import LocalEnvironment
+
+    from forecast_platform.io_managers.file_lock import retry_while_locked
+
+    connect = LocalEnvironment.initialize_db
+
+    def connect_when_free(*args: Any, **options: Any) -> Any:
+        return retry_while_locked(lambda: connect(*args, **options))
+
+    LocalEnvironment.initialize_db = staticmethod(connect_when_free)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""The embedded warehouse: one DuckDB file a tenant.
+
+DuckDB lets one process in at a time, readers included, so connections are short and a lock held elsewhere is waited
+for with jittered pauses, up to a bound. Inside a process one session at a time uses a file: DuckDB refuses a second
+connection with another configuration, and has no lock that would make two replaces of a day queue.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import sqlalchemy as sa
+from duckdb_engine import Dialect
+
+from forecast_platform.io_managers.file_lock import LOCKED, PATIENCE_SECONDS, retry_while_locked
+from forecast_platform.io_managers.statements import Query, statement
+from forecast_platform.io_managers.warehouse import Parameters, Session, Warehouse, WarehouseError, WarehouseUnavailable
+
+RESERVED = frozenset({"main", "memory", "system", "temp", "information_schema", "pg_catalog"})
+"""Names that DuckDB gives to its own catalogs and schemas; a file of that name would be ambiguous."""
+
+DAMAGED = ("Corrupt database file", "Failure while replaying WAL file", "is not a valid DuckDB database file")
+"""How DuckDB says that a file, or the ``.wal`` beside it, is not what it wrote there. (A ``.wal`` that only ends early
+is no damage: what a killed process did not finish to commit is left out.)"""
+
+_in_use: dict[Path, threading.RLock] = {}
+
+
+class DuckDBSession(Session):
+    dialect = Dialect(paramstyle="qmark")
+
+    def __init__(self, warehouse: Warehouse, connection: duckdb.DuckDBPyConnection) -> None:
+        super().__init__(warehouse)
+        self.connection = connection
+
+    def execute(self, query: Query, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
+        compiled = statement(query, parameters, self.dialect)
+        result = self.connection.execute(compiled.text, compiled.arguments)
+        return result.fetchall() if result.description else []
+
+    def arrow(self, query: Query, parameters: Parameters | None = None) -> pa.Table:
+        compiled = statement(query, parameters, self.dialect)
+        return self.connection.sql(compiled.text, params=compiled.arguments).to_arrow_table()
+
+    def insert(self, table: sa.Table, rows: pa.Table) -> None:
+        names = ", ".join(f'"{name}"' for name in rows.column_names)
+        self.connection.register("incoming_rows", rows)
+        try:
+            self.connection.execute(f'insert into "{table.name}" ({names}) select {names} from incoming_rows')
+        finally:
+            self.connection.unregister("incoming_rows")
+
+    def lock(self, name: str) -> None:
+        """Nothing to wait for: whoever has a session has the whole file."""
+
+
+class DuckDBWarehouse(Warehouse):
+    backend = "duckdb"
+    schema = "main"
+
+    def __init__(self, url: str, tenant: str) -> None:
+        super().__init__(tenant)
+        if tenant in RESERVED:
+            raise WarehouseError(f"tenant {tenant!r}: DuckDB keeps that name for itself; choose another")
+        self.path = (Path(url.removeprefix("duckdb:///")) / f"{tenant}.duckdb").absolute()
+        self.patience = PATIENCE_SECONDS
+        self._at_head = False
+
+    def migrate(self) -> None:
+        if self._at_head and self.path.exists():
+            return
+        from forecast_platform import migrations
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._connected(read_only=False) as connection:
+            if self._revision(connection) != migrations.head():
+                migrations.upgrade_duckdb(connection)
+        self._at_head = True
+
+    def _revision(self, connection: duckdb.DuckDBPyConnection) -> str | None:
+        known = connection.execute("select 1 from duckdb_tables() where table_name = 'alembic_version'").fetchall()
+        row = connection.execute("select version_num from alembic_version").fetchone() if known else None
+        return row[0] if row else None
+
+    def dbt_environment(self) -> dict[str, str]:
+        return {
+            "PIPELINE_TENANT": self.tenant,
+            "PIPELINE_BACKEND": self.backend,
+            "PIPELINE_DUCKDB_PATH": str(self.path),
+            "PIPELINE_SCHEMA": self.schema,
+        }
+
+    @contextmanager
+    def _session(self, *, read_only: bool) -> Iterator[DuckDBSession]:
+        self.migrate()
+        with self._connected(read_only=read_only) as connection:
+            connection.execute("begin transaction")
+            yield DuckDBSession(self, connection)
+
+    @contextmanager
+    def _connected(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that is closed at the end, whatever happened; what was not committed is rolled back."""
+        with _in_use.setdefault(self.path, threading.RLock()), self._naming_the_file():
+            connection = self._connect(read_only)
+            try:
+                # Times are stored with a zone and compared in UTC; the machine's zone must not matter.
+                connection.execute("set TimeZone = 'UTC'")
+                yield connection
+            finally:
+                connection.close()
+
+    def _connect(self, read_only: bool) -> duckdb.DuckDBPyConnection:
+        try:
+            return retry_while_locked(
+                lambda: duckdb.connect(str(self.path), read_only=read_only), patience=self.patience
+            )
+        except duckdb.IOException as error:
+            if LOCKED in str(error):
+                raise WarehouseUnavailable(f"{self.path}: {error}") from error
+            if _is_damage(error):
+                raise
+            raise WarehouseError(f"{self.path} cannot be opened: {error}") from error
+
+    @contextmanager
+    def _naming_the_file(self) -> Iterator[None]:
+        """Damage shows when the file is opened, or later when a block is read: one error for both."""
+        try:
+            yield
+        except duckdb.Error as error:
+            if not _is_damage(error):
+                raise
+            raise WarehouseError(
+                f"{self.path} is damaged: {error}\nMove it away together with {self.path.name}.wal, put the last backup"
+                " in its place, and materialize the days since then again (deploy/README.md, Backup)"
+            ) from error
+
+    def _commit(self, session: Session) -> None:
+        session.execute("commit")
+
+    def is_conflict(self, error: BaseException) -> bool:
+        return isinstance(error, duckdb.TransactionException)
+
+
+def _is_damage(error: duckdb.Error) -> bool:
+    return any(words in str(error) for words in DAMAGED)

@@ -1,0 +1,52 @@
+"""Fences: what keeps a run that was ended from committing.
+
+A killed run worker can leave its step alive and writing. Just before COMMIT the writer asks Dagster's own record of
+its run; if that run has ended, the transaction is rolled back. No warehouse is touched here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+Fence = Callable[[], None]
+
+
+class RunEnded(RuntimeError):
+    """The run that wants to commit has ended in Dagster's record; its transaction is rolled back."""
+
+
+def run_fence(instance: DagsterInstance, run_id: str) -> Fence:
+    """A fence of the run ``run_id``. A run that the instance does not know (``materialize`` in a test) passes.
+
+    The returned function raises ``RunEnded`` if the run is recorded as finished.
+    """
+
+    def check() -> None:
+        run = instance.get_run_by_id(run_id)
+        if run is not None and run.is_finished:
+            raise RunEnded(
+                f"run {run_id} has ended ({run.status.value}) while its step was still writing; nothing was committed."
+                " Launch the partition again if it is wanted"
+            )
+
+    return check
+
+
+def fence_of_home(dagster_home: str | Path, run_id: str) -> Fence:
+    """``run_fence`` for a process that is no Dagster step (dbt's): the instance is opened from ``dagster_home``.
+
+    The instance is opened for each check and closed again: a child process keeps nothing of it open meanwhile.
+    """
+
+    def check() -> None:
+        from dagster import DagsterInstance
+
+        with DagsterInstance.from_config(str(dagster_home)) as instance:
+            run_fence(instance, run_id)()
+
+    return check

@@ -1,0 +1,39 @@
+"""SQL as the drivers take it. Values travel as parameters; only identifiers from ``tables`` are in the text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+Query = str | sa.sql.expression.ClauseElement
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement's text in a driver's parameter style, and its arguments: by position or by name."""
+
+    text: str
+    arguments: list[Any] | dict[str, Any]
+
+
+def statement(query: Query, parameters: Mapping[str, Any] | None, dialect: sa.Dialect) -> Statement:
+    """Compile ``query``: text with ``:name`` parameters, or a SQLAlchemy construct.
+
+    Raises:
+        KeyError: a parameter has no value.
+    """
+    clause = sa.text(query) if isinstance(query, str) else query
+    if isinstance(clause, sa.Select) and parameters:
+        # A list is expanded while compiling, which then wants the values of all other parameters too.
+        clause = clause.params(parameters)
+    compiled = clause.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    values = {**compiled.params, **(parameters or {})}
+    absent = [name for name, bind in compiled.binds.items() if bind.required and name not in (parameters or {})]
+    if absent:
+        raise KeyError(f"no value for the parameter {', '.join(absent)} of: {compiled}")
+    if compiled.positional:
+        return Statement(str(compiled), [values[name] for name in compiled.positiontup])
+    return Statement(str(compiled), {name: values[name] for name in compiled.params})

@@ -1,0 +1,249 @@
+"""Running a tenant's assets from the command line: the same assets as in the UI, by range, in this process.
+
+Which assets need which days is decided here; how an asset is made is not.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+from forecast_platform.assets.scope import REASON_TAG, REQUESTED_BY_TAG, TenantScope
+from forecast_platform.days import ranges
+from forecast_platform.partitions import affected, membership_moved
+
+WRAPPERS = ("Dagster", "RetryRequested")
+"""How the names of the errors begin in which Dagster hands on those of a step."""
+
+
+class RunFailed(RuntimeError):
+    """A step failed. The message says which, for which days, and the first reason."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Assets to make for one range of days, in one run."""
+
+    assets: tuple[str, ...]
+    first: date
+    last: date
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The names of a tenant's assets, without the tenant: what forecasts read, the ledger, what scores it."""
+
+    facts: tuple[str, ...]
+    forecasts: tuple[str, ...]
+    accuracy: tuple[str, ...]
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return (*self.facts, *self.forecasts, *self.accuracy)
+
+
+def chain_of(definitions: dg.Definitions, scope: TenantScope) -> Chain:
+    """A tenant's assets in order of dependency."""
+    graph = definitions.resolve_asset_graph()
+    names = [
+        key.path[-1]
+        for level in graph.toposorted_asset_keys_by_level
+        for key in sorted(level)
+        if graph.get(key).is_materializable
+    ]
+    downstream = dg.AssetSelection.assets(scope.key("forecasts")).downstream(include_self=False)
+    scored = {key.path[-1] for key in downstream.resolve(graph)}
+    return Chain(
+        facts=tuple(name for name in names if name not in scored and name != "forecasts"),
+        forecasts=("forecasts",),
+        accuracy=tuple(name for name in names if name in scored),
+    )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A step of a run began, ended after ``seconds``, or has a ``message`` for whoever asked for it."""
+
+    step: str
+    seconds: float | None = None
+    message: str | None = None
+
+
+FOLLOWING_SALES = ("daily_sales", "series_scales", "features", "forecasts", "forecast_errors", "error_sums")
+"""What is made again after ``raw_sales`` changed, in order of dependency. Views follow by themselves."""
+
+
+def affected_steps(
+    scope: TenantScope,
+    days: Iterable[date],
+    moved: Iterable[date],
+    closed: date,
+    assets: Sequence[str] = FOLLOWING_SALES,
+) -> list[Step]:
+    """The runs that bring every asset up to date after the sales of ``days`` changed, in order of dependency.
+
+    Only partitions on record are made again: one that was never made reads the corrected facts when it is made.
+    Neighbouring assets with equal ranges share a run.
+    """
+    days, moved = tuple(days), tuple(moved)
+    steps: list[Step] = []
+    for asset in assets:
+        touched = {
+            each for day in days for each in affected(asset, day, closed=closed, windows=scope.windows, moved=moved)
+        }
+        on_record = scope.warehouse.logged(asset, min(touched), max(touched)) if touched else {}
+        for first, last in ranges(touched & on_record.keys()):
+            if steps and (steps[-1].first, steps[-1].last) == (first, last):
+                steps[-1] = Step((*steps[-1].assets, asset), first, last)
+            else:
+                steps.append(Step((asset,), first, last))
+    return steps
+
+
+SOLD_BEFORE = "select sku, location from daily_sales where sale_date = :day and units_sold > 0"
+SOLD_NOW = "select distinct sku, location from raw_sales where sale_date = :day and quantity > 0"
+NEAREST = """
+    select sku, location,
+      max(case when sale_date < :day then sale_date end), min(case when sale_date > :day then sale_date end)
+    from raw_sales
+    where quantity > 0 and sale_date between :first and :last
+    group by sku, location
+"""
+
+
+def moved_days(scope: TenantScope, day: date) -> set[date]:
+    """Days whose membership moved because the sales of ``day`` changed.
+
+    Ask after ``raw_sales[day]`` is made and before ``daily_sales[day]`` is: what the one says now is compared with
+    what the other was made from.
+    """
+    if scope.warehouse.last_day("daily_sales") is None:
+        return set()  # nothing was ever made from sales, and dbt has not made the table
+    reach = timedelta(days=scope.tenant.inactive_after_days - 1)
+    asked = {"day": day}
+    with scope.warehouse.reading() as session:
+        changed = set(session.execute(SOLD_BEFORE, asked)) ^ set(session.execute(SOLD_NOW, asked))
+        if not changed:
+            return set()
+        sold = session.execute(NEAREST, asked | {"first": day - reach, "last": day + reach})
+    nearest = {(sku, location): around for sku, location, *around in sold}
+    return {
+        each
+        for name in changed
+        for each in membership_moved(
+            day, *nearest.get(name, (None, None)), inactive_after_days=scope.tenant.inactive_after_days
+        )
+    }
+
+
+def make_changed(scope: TenantScope, days: Collection[date], make: Callable[[Step], object]) -> list[Step]:
+    """Make again what changed sales of some closed days touch (``partitions.affected``), and nothing else.
+
+    Args:
+        days: closed days whose sales changed.
+        make: makes one step; what it raises ends the work.
+
+    Returns:
+        The steps, in the order in which they were made.
+    """
+    sales = [Step(("raw_sales", "sales_rejects"), first, last) for first, last in ranges(days)]
+    for step in sales:
+        make(step)
+    moved = {each for day in days for each in moved_days(scope, day)}
+    following = affected_steps(scope, days, moved, scope.today() - timedelta(days=1))
+    for step in following:
+        make(step)
+    return [*sales, *following]
+
+
+def run_step(
+    definitions: dg.Definitions,
+    scope: TenantScope,
+    step: Step,
+    *,
+    instance: dg.DagsterInstance,
+    reason: str,
+    progress: Callable[[Progress], None] | None = None,
+) -> dg.ExecuteInProcessResult:
+    """Make ``step.assets`` for ``step.first`` .. ``step.last`` in one run.
+
+    Raises:
+        RunFailed: a step of the run failed; what the other steps had committed stays.
+    """
+    job = definitions.resolve_implicit_global_asset_job_def()
+    keys = [scope.key(asset) for asset in step.assets]
+    result = job.execute_in_process(
+        asset_selection=_with_companions(definitions, keys),
+        instance=instance,
+        raise_on_error=False,
+        run_config={"loggers": {"progress": {}}},
+        tags={
+            ASSET_PARTITION_RANGE_START_TAG: step.first.isoformat(),
+            ASSET_PARTITION_RANGE_END_TAG: step.last.isoformat(),
+            REQUESTED_BY_TAG: "cli",
+            REASON_TAG: reason,
+        },
+    )
+    if not result.success:
+        raise RunFailed(_first_reason(result, scope, step))
+    return result
+
+
+def _with_companions(definitions: dg.Definitions, keys: Sequence[dg.AssetKey]) -> list[dg.AssetKey]:
+    """``keys`` and those that one op makes only together with them (``raw_sales`` with ``sales_rejects``)."""
+    graph = definitions.resolve_asset_graph()
+    wanted = set(keys)
+    for key in keys:
+        wanted |= set(graph.get(key).execution_set_asset_keys)
+    return sorted(wanted)
+
+
+def _first_reason(result: dg.ExecuteInProcessResult, scope: TenantScope, step: Step) -> str:
+    for event in result.filter_events(lambda each: each.is_step_failure):
+        error = event.step_failure_data.error
+        # Below Dagster's wrappers is what our own code raised, with the way out; what caused that in turn says less.
+        while error is not None and error.cause is not None and (error.cls_name or "").startswith(WRAPPERS):
+            error = error.cause
+        message = error.message.strip() if error else "no reason given"
+        return f"{event.step_key} failed for {step.first} to {step.last} of {scope.name}: {message}"
+    return f"the run of {', '.join(step.assets)} for {step.first} to {step.last} of {scope.name} failed"
+
+
+def progress_logger(report: Callable[[Progress], None]) -> dg.LoggerDefinition:
+    """A Dagster logger that reports when steps begin and end, what the code warns of, and checks that do not pass."""
+
+    class Handler(logging.Handler):
+        def __init__(self) -> None:
+            super().__init__()
+            self.started: dict[str, float] = {}
+
+        def emit(self, record: logging.LogRecord) -> None:
+            told = getattr(record, "dagster_meta", {})
+            step, event = told.get("step_key"), told.get("dagster_event")
+            if step is None:
+                return
+            if event is None:
+                if record.levelno >= logging.WARNING:
+                    report(Progress(step, message=told["orig_message"]))
+            elif event.is_step_start:
+                self.started[step] = time.monotonic()
+                report(Progress(step))
+            elif event.is_step_success:
+                report(Progress(step, seconds=time.monotonic() - self.started.get(step, time.monotonic())))
+            elif event.event_type_value == "ASSET_CHECK_EVALUATION" and not event.asset_check_evaluation_data.passed:
+                check = event.asset_check_evaluation_data
+                report(Progress(step, message=f"check {check.check_name}: {check.description or 'did not pass'}"))
+
+    @dg.logger(description="Reports the steps of a run as they begin and end, with their warnings.")
+    def progress(_context: dg.InitLoggerContext) -> logging.Logger:
+        logger = logging.Logger("forecast_platform.progress", level=logging.DEBUG)
+        logger.addHandler(Handler())
+        return logger
+
+    return progress

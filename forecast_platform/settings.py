@@ -1,0 +1,100 @@
+"""The only reader of the environment.
+
+Every variable that starts with ``FORECAST_`` is a field below; an unknown one is refused, because a
+misspelt setting that is silently ignored is found out in production. What belongs to a tenant is in
+its ``defs.yaml``, not here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal, get_args
+
+PREFIX = "FORECAST_"
+Executor = Literal["in_process", "multiprocess"]
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or has a value that cannot work. The message says which and what would."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The platform's settings, the same for every tenant of one process.
+
+    Attributes:
+        home: folder of the defaults below and of caches that can be deleted (dbt's parsed project).
+        warehouse: ``duckdb:///folder`` (one file a tenant in it) or ``postgresql://user:password@host/database``.
+        landing: fsspec URL under which everything that arrives is kept as it came.
+        tenants: folder with one folder a tenant, each with a ``defs.yaml``; default: ``defs`` of this package.
+        executor: how a run's steps are executed; DuckDB allows one process, so ``in_process`` only.
+        crash_at: name of a crash point at which the process kills itself; for fault tests only.
+    """
+
+    home: str
+    warehouse: str
+    landing: str
+    tenants: str | None = None
+    executor: Executor = "in_process"
+    crash_at: str | None = None
+
+    @property
+    def backend(self) -> Literal["duckdb", "postgresql"]:
+        return "duckdb" if self.warehouse.startswith("duckdb:") else "postgresql"
+
+    def __post_init__(self) -> None:
+        if not self.warehouse.startswith(("duckdb:///", "postgresql://", "postgresql+psycopg2://")):
+            raise SettingsError(
+                f"FORECAST_WAREHOUSE is {self.warehouse!r}; it must be duckdb:///folder or postgresql://user@host/database"
+            )
+        if self.executor not in get_args(Executor):
+            raise SettingsError(
+                f"FORECAST_EXECUTOR is {self.executor!r}; it must be one of {', '.join(get_args(Executor))}"
+            )
+        if self.backend == "duckdb" and self.executor != "in_process":
+            raise SettingsError(
+                f"FORECAST_EXECUTOR={self.executor} needs several processes, and DuckDB lets one in at a time:"
+                " use FORECAST_EXECUTOR=in_process, or set FORECAST_WAREHOUSE to a postgresql:// URL"
+            )
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from ``environment`` (default: the process's).
+
+    Raises:
+        SettingsError: a ``FORECAST_`` variable is unknown, or a value cannot work.
+    """
+    environment = os.environ if environment is None else environment
+    known = {PREFIX + field.name.upper(): field.name for field in fields(Settings)}
+    given = {name: value for name, value in environment.items() if name.startswith(PREFIX) and value != ""}
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise SettingsError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    values = {known[name]: value for name, value in given.items()}
+    home = Path(values.get("home") or Path(environment.get("DAGSTER_HOME") or os.getcwd()) / ".forecast").resolve()
+    defaults = {"warehouse": f"duckdb:///{home / 'warehouse'}", "landing": (home / "landing").as_uri()}
+    return Settings(**(defaults | values | {"home": str(home)}))
+
+
+def ensure_dagster_home(project: Path) -> Path:
+    """Where Dagster keeps runs and events: ``DAGSTER_HOME``, set to ``project`` for this process where it is not set.
+
+    The command line and the UI see each other's runs only if both use the same folder.
+    """
+    folder = Path(os.environ.setdefault("DAGSTER_HOME", str(project))).resolve()
+    if not folder.is_dir():
+        raise SettingsError(f"DAGSTER_HOME is {str(folder)!r}, which is no folder; create it or unset DAGSTER_HOME")
+    return folder
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a child process: this one's, with ``extra`` on top."""
+    return {**os.environ, **extra}
+
+
+def variables() -> Mapping[str, str]:
+    """The environment as the ``${NAME}`` of URLs in a tenant's YAML may use it, so that passwords stay out of files."""
+    return os.environ

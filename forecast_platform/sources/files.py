@@ -1,0 +1,166 @@
+"""A folder of files, under any fsspec URL, as a source.
+
+What is half written, hidden or outside the folder is no arrival. The files' rows are not read here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any, BinaryIO
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from forecast_platform.sources.base import Arrival, Format, SourceError, resolve_url
+from forecast_platform.sources.shapes import Folder, Rows
+
+_log = logging.getLogger(__name__)
+UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".filepart", ".swp", "~")
+"""Ends of names that programs give to files they are still writing."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A file system and a folder in it."""
+
+    fs: Any
+    root: str
+
+    @property
+    def local(self) -> bool:
+        return isinstance(self.fs, LocalFileSystem)
+
+
+class FileSource:
+    """Files dropped into a folder.
+
+    Args:
+        name: of the source.
+        folder: where the files are.
+        rows: how their rows look.
+        variables: fill ``${NAME}`` in the URL.
+    """
+
+    def __init__(self, *, name: str, folder: Folder, rows: Rows, variables: Mapping[str, str]) -> None:
+        self.name = name
+        self.rows = rows
+        self._folder = folder
+        self._variables = variables
+
+    def discover(self, *, now: datetime, first: date | None = None, last: date | None = None) -> Iterator[Arrival]:
+        """Give the files that are complete, side files too; the days asked for make no difference.
+
+        A file counts as complete once it has not been written to for ``settle_seconds``, and if it does not change
+        while it is read.
+
+        Raises:
+            SourceError: there is no such folder.
+        """
+        place = self._place()
+        patterns: list[tuple[str, Format, str | None]] = [
+            (join.pattern, join.format, join.name) for join in self.rows.joins
+        ]
+        patterns.append((self._folder.pattern, self._folder.format, None))
+        for path, info in sorted(self._files(place).items()):
+            name = path[len(place.root) + 1 :]
+            feeds = next((p for p in patterns if matches_glob(name, p[0])), None)
+            if feeds is not None and self._complete(place, path, info, now):
+                yield self._arrival(place, path, info, name, form=feeds[1], feeds=feeds[2])
+
+    def _place(self) -> _Place:
+        url = resolve_url(self._folder.url, self._variables)
+        fs, root = fsspec.core.url_to_fs(url)
+        root = os.path.realpath(root) if isinstance(fs, LocalFileSystem) else root.rstrip("/")
+        if not fs.isdir(root):
+            raise SourceError(
+                f"the folder {self._folder.url!r} of the source {self.name!r} is not there:"
+                " create it, mount it, or correct its url"
+            )
+        return _Place(fs, root)
+
+    def _files(self, place: _Place) -> dict[str, dict[str, Any]]:
+        depth = None if "**" in self._folder.pattern else self._depth()
+        found = place.fs.find(place.root, maxdepth=depth, detail=True)
+        return {path: info for path, info in found.items() if _is_named(path[len(place.root) + 1 :])}
+
+    def _depth(self) -> int:
+        patterns = [self._folder.pattern, *(join.pattern for join in self.rows.joins)]
+        return max(pattern.count("/") for pattern in patterns) + 1
+
+    def _complete(self, place: _Place, path: str, info: dict[str, Any], now: datetime) -> bool:
+        if place.local:
+            real = os.path.realpath(path)
+            if os.path.commonpath([real, place.root]) != place.root:
+                _log.warning("%s is a link out of the folder %s and is not read", path, place.root)
+                return False
+            if not os.path.isfile(real):
+                return False
+        changed = _changed(info)
+        # A time far in the future is another machine's clock, not a file that is being written now.
+        return changed is None or abs((now - changed).total_seconds()) >= self._folder.settle_seconds
+
+    def _arrival(
+        self, place: _Place, path: str, info: dict[str, Any], name: str, *, form: Format, feeds: str | None
+    ) -> Arrival:
+        state = _state(info)
+        return Arrival(
+            name=name,
+            open=partial(_open, place, path),
+            format=form,
+            order=(_changed(info) or datetime.fromtimestamp(0, UTC)).isoformat(),
+            feeds=feeds,
+            fingerprint=state,
+            unchanged=lambda: _state(place.fs.info(path)) == state,
+        )
+
+
+def matches_glob(name: str, pattern: str) -> bool:
+    """Whether a relative path matches a glob whose ``*`` stays within a folder and whose ``**/`` spans any number."""
+    return _matches(name.split("/"), pattern.split("/"))
+
+
+def _matches(parts: list[str], patterns: list[str]) -> bool:
+    if not patterns:
+        return not parts
+    if patterns[0] == "**":
+        if len(patterns) == 1:
+            return bool(parts)
+        return any(_matches(parts[at:], patterns[1:]) for at in range(len(parts)))
+    return bool(parts) and fnmatchcase(parts[0], patterns[0]) and _matches(parts[1:], patterns[1:])
+
+
+def _is_named(name: str) -> bool:
+    """Whether a relative path is that of a finished, visible file."""
+    return not any(part.startswith((".", "~")) for part in name.split("/")) and not name.lower().endswith(UNFINISHED)
+
+
+def _changed(info: Mapping[str, Any]) -> datetime | None:
+    """When a file was last written to, by whatever name its file system has for it; None if it does not say."""
+    for key in ("mtime", "LastModified", "last_modified", "updated", "modified", "created"):
+        value = info.get(key)
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        if isinstance(value, datetime):
+            return value if value.tzinfo else value.replace(tzinfo=UTC)
+    return None
+
+
+def _state(info: Mapping[str, Any]) -> str:
+    """What changes when a file does."""
+    parts = [info.get(key) for key in ("size", "ino", "ETag", "etag", "md5Hash", "version_id", "generation")]
+    if "mtime" in info:
+        parts.append(info.get("created"))
+    changed = _changed(info)
+    return "|".join(map(str, [*parts, round(changed.timestamp() * 1e6) if changed else None]))
+
+
+def _open(place: _Place, path: str) -> BinaryIO:
+    return open(path, "rb") if place.local else place.fs.open(path, "rb")

@@ -1,0 +1,388 @@
+"""How a source looks, as settings: where it is, what its columns are called, how its values are written.
+
+Every model here is part of a tenant's YAML, so each field is described, an unknown one is refused and an error names
+the field. A new shape of data is a new setting, not new code. No file is opened and no row is read here; what a
+tenant may set is here, what the settings do is in the modules that read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, ClassVar, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator, model_validator
+
+from forecast_platform.sources.base import Format
+from forecast_platform.sources.columns import (
+    Columns,
+    InventoryColumns,
+    ItemColumns,
+    LocationColumns,
+    PlanColumns,
+    SalesColumns,
+    Settings,
+    SupplierColumns,
+)
+from forecast_platform.sources.demo_settings import DemoSource
+
+EVERYWHERE = "all"
+"""The location of a business that has none."""
+
+
+class Matching(Settings):
+    """A test of one source column, as text and before it is converted: one of some values, or a pattern."""
+
+    column: str = Field(description="the source's column, by the source's name")
+    values: tuple[str, ...] = Field((), description="texts of which the column holds one, white space around it apart")
+    pattern: str | None = Field(None, description="regular expression found in the text; anchor it with ^ and $")
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+        return pattern
+
+    @model_validator(mode="after")
+    def _one_test(self) -> Self:
+        if bool(self.values) == (self.pattern is not None):
+            raise ValueError(f"column {self.column!r} needs either values or a pattern")
+        return self
+
+
+class Ignore(Matching):
+    """Rows that are left out on purpose; they are kept as rejects that do not count as bad."""
+
+    because: str = Field("", description="what such rows are, for people; written after 'ignored: '")
+
+
+class Returns(Matching):
+    """What marks a return or cancellation. Without it, a negative quantity is a return and nothing else is."""
+
+    quantity: Literal["already_negative", "negated"] = Field(
+        description="how marked rows write their quantity: 'already_negative', or positive and to be 'negated'"
+    )
+
+
+class Csv(Settings):
+    """How a delimited text file is written."""
+
+    delimiter: str = Field(",", min_length=1, max_length=1, description="character between two fields")
+    quote: str | None = Field('"', min_length=1, max_length=1, description="quote character; null: nothing is quoted")
+    encoding: str = Field("utf-8", description="character set, by Python's name; a byte order mark is dropped")
+    column_names: tuple[str, ...] = Field((), description="names of the columns of a file that has no header line")
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str) -> str:
+        try:
+            "".encode(encoding)
+        except LookupError as error:
+            raise ValueError(f"unknown encoding {encoding!r}; try utf-8, cp1252 or utf-16") from error
+        return encoding
+
+    @field_validator("delimiter", "quote")
+    @classmethod
+    def _one_byte(cls, mark: str | None) -> str | None:
+        if mark is not None and (not mark.isascii() or mark in "\r\n\0"):
+            raise ValueError(f"{mark!r} cannot separate or quote fields: use one ASCII character")
+        return mark
+
+    @model_validator(mode="after")
+    def _different(self) -> Self:
+        if self.delimiter == self.quote:
+            raise ValueError(f"delimiter and quote are both {self.quote!r}")
+        return self
+
+
+class Melt(Settings):
+    """Wide columns, one a day, made into rows: each cell becomes a row of its own."""
+
+    pattern: str = Field(description="regular expression that the names of the wide columns match whole, as d_[0-9]+")
+    variable: str = Field("variable", description="name of the new column that holds the wide column's name")
+    value: str = Field("value", description="name of the new column that holds the cell")
+    drop: tuple[str, ...] = Field(("0", ""), description="cells that make no row: days on which nothing was sold")
+
+
+class Join(Settings):
+    """A side file whose columns are looked up for each row. The newest one landed holds for all rows."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="what the side file is called in logs and tables")
+    pattern: str = Field(description="glob of the side file in the source's folder")
+    on: dict[str, str] = Field(min_length=1, description="columns of the rows: the side file's columns they equal")
+    columns: tuple[str, ...] = Field(min_length=1, description="columns taken from the side file")
+    format: Format = Field("csv", description="csv or parquet")
+    csv: Csv = Field(Csv(), description="how the side file is written, if it is csv")
+
+
+class Limits(Settings):
+    """Beyond these a value or a file is refused, so that one absurd number or file stops nothing else."""
+
+    max_quantity: Decimal = Field(Decimal(10**6), gt=0, lt=10**14, description="greatest quantity, either sign")
+    max_price: Decimal = Field(Decimal(10**8), gt=0, lt=10**12, description="greatest price or cost of a unit")
+    max_text: int = Field(1_000, ge=1, description="most characters of a sku, location or other text")
+    max_line_bytes: int = Field(1 << 20, ge=64, description="longest record of a text file; longer ones are rejects")
+    max_columns: int = Field(4_096, ge=1, description="most columns of a file")
+    max_bytes: int = Field(1 << 36, ge=1, description="most bytes of a file once decompressed")
+    max_ratio: int = Field(200, ge=1, description="greatest ratio of decompressed to compressed bytes")
+    earliest: date = Field(date(1990, 1, 1), description="rows dated before are rejects")
+
+
+class Rows(Settings):
+    """How the rows of a source look: all that decides what a landed batch is read as.
+
+    A change of any of these changes :meth:`reading_settings`, and every batch is read again.
+    """
+
+    asset: ClassVar[str]
+    columns: Columns
+    constants: dict[str, str] = Field({}, description="our columns that hold one value in every row, as location: all")
+    csv: Csv = Field(Csv(), description="how a text file is written")
+    null_values: tuple[str, ...] = Field(("",), description="texts that mean: no value")
+    decimal: Literal[".", ","] = Field(".", description="decimal mark of numbers")
+    thousands: Literal[",", ".", " ", "'"] | None = Field(None, description="mark between thousands, if one is written")
+    true_values: tuple[str, ...] = Field(("true", "t", "yes", "y", "1"), description="texts of yes, any case")
+    false_values: tuple[str, ...] = Field(("false", "f", "no", "n", "0"), description="texts of no, any case")
+    date_format: str = Field("iso", description="how text dates are written: iso, or codes as %d/%m/%Y %H:%M")
+    timezone: str | None = Field(None, description="time zone of times without one; without it the tenant's")
+    ambiguous: Literal["first", "second", "reject"] = Field(
+        "first", description="which instant a local time means that comes twice when clocks go back"
+    )
+    nonexistent: Literal["shift_forward", "reject"] = Field(
+        "reject", description="what becomes of a local time that is skipped when clocks go forward"
+    )
+    ignore: tuple[Ignore, ...] = Field((), description="rows that are left out on purpose")
+    melt: Melt | None = Field(None, description="wide columns made into rows")
+    joins: tuple[Join, ...] = Field((), description="side files whose columns are looked up, in this order")
+    shift_to: Literal["yesterday"] | date | None = Field(
+        None,
+        description="move all dates by whole weeks so that the newest day of what lands first is on or just before"
+        " this day; fixed at the first landing. For old data in a live pipeline",
+    )
+    limits: Limits = Field(Limits(), description="beyond these a value or file is refused")
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, name: str | None) -> str | None:
+        try:
+            if name is not None:
+                ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"unknown time zone {name!r}; use an IANA name as Europe/London") from error
+        return name
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        known = set(type(self.columns).model_fields)
+        for name in self.constants:
+            if name not in known:
+                raise ValueError(f"constants.{name} is not one of our columns: {', '.join(sorted(known))}")
+            if getattr(self.columns, name) is not None:
+                raise ValueError(f"{name} is mapped to a column and given as a constant: keep one")
+        if self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}")
+        if both := {v.lower() for v in self.true_values} & {v.lower() for v in self.false_values}:
+            raise ValueError(f"{', '.join(sorted(both))} cannot mean both yes and no")
+        return self
+
+    def mapped(self) -> dict[str, tuple[str, ...]]:
+        """Our columns with the source columns they are read from (more than one for a composed event id)."""
+        names = {ours: getattr(self.columns, ours) for ours in type(self.columns).model_fields}
+        return {ours: (name,) if isinstance(name, str) else name for ours, name in names.items() if name is not None}
+
+    def reading_settings(self) -> dict:
+        """What decides how a batch is read, as JSON: where it comes from and the wish for a shift left out."""
+        settings = self.model_dump(mode="json", exclude=_WHERE | {"shift_to"}, exclude_defaults=True)
+        return settings | ({"told_apart_by": self.told_apart_by()} if self.told_apart_by() else {})
+
+    def told_apart_by(self) -> tuple[str, ...]:
+        """Source columns that tell equal events without a name apart, beside their values."""
+        return ()
+
+
+class SalesRows(Rows):
+    """How sales rows look."""
+
+    asset: ClassVar[str] = "raw_sales"
+    columns: SalesColumns = Field(description="our names of columns: the source's")
+    returns: Returns | None = Field(None, description="what marks a return or cancellation")
+
+    def named(self) -> bool:
+        """Whether the source names its events."""
+        return self.columns.event_id is not None
+
+    def stays(self) -> bool:
+        """Whether an event stays on its day, because the day is part of its name."""
+        day = self.columns.sold_at or self.columns.sale_date
+        return self.columns.event_id is not None and day in self.mapped()["event_id"]
+
+
+class ItemRows(Rows):
+    """How item rows look."""
+
+    asset: ClassVar[str] = "items"
+    columns: ItemColumns = Field(description="our names of columns: the source's")
+
+
+class LocationRows(Rows):
+    """How location rows look."""
+
+    asset: ClassVar[str] = "locations"
+    columns: LocationColumns = Field(description="our names of columns: the source's")
+
+
+class SupplierRows(Rows):
+    """How supplier rows look."""
+
+    asset: ClassVar[str] = "suppliers"
+    columns: SupplierColumns = Field(description="our names of columns: the source's")
+
+
+class PlanRows(Rows):
+    """How plan rows look."""
+
+    asset: ClassVar[str] = "plan"
+    columns: PlanColumns = Field(description="our names of columns: the source's")
+
+
+class InventoryRows(Rows):
+    """How stock rows look."""
+
+    asset: ClassVar[str] = "inventory_levels"
+    columns: InventoryColumns = Field(description="our names of columns: the source's")
+
+
+_NAME = Field("", pattern=r"^([a-z0-9][a-z0-9_-]{0,62})?$", description="name of the source; without it the asset's")
+
+
+class Folder(Settings):
+    """Where files are dropped."""
+
+    kind: Literal["files"] = Field(description="a folder of files")
+    name: str = _NAME
+    url: str = Field(min_length=1, description="folder, any fsspec URL: a path, s3://…; ${NAME} from the environment")
+    pattern: str = Field("*", min_length=1, description="glob of the files in the folder; ** goes into folders")
+    format: Format = Field("csv", description="csv (also .gz) or parquet")
+    settle_seconds: float = Field(5, ge=0, description="a file younger than this may still be being written, and waits")
+
+
+class Query(Settings):
+    """Where rows are queried."""
+
+    kind: Literal["sql"] = Field(description="a table or query of a database")
+    name: str = _NAME
+    url: str = Field(min_length=1, description="any SQLAlchemy URL; ${NAME} from the environment")
+    table: str | None = Field(None, description="table or view, as name or schema.name; or give query")
+    query: str | None = Field(None, description="a select statement, without order by; or give table")
+    page_by: str = Field(
+        description="column of a whole number, date or time that never changes for a row; pages are cut by it"
+    )
+    page_size: int = Field(100_000, ge=1, description="width of a page of numbers; dates page by the day")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("give either table or query")
+        return self
+
+
+_WHERE = set(Folder.model_fields) | set(Query.model_fields)
+
+
+class _Files(Folder):
+    """Checks that need both where and how."""
+
+    @model_validator(mode="after")
+    def _inside(self) -> Self:
+        patterns: Iterable[str] = (self.pattern, *(join.pattern for join in getattr(self, "joins", ())))
+        for pattern in patterns:
+            if pattern.startswith("/") or ".." in pattern.split("/"):
+                raise ValueError(f"pattern {pattern!r} leaves the folder {self.url!r}")
+        return self
+
+
+class _Sql(Query):
+    """Checks that need both where and how."""
+
+    @model_validator(mode="after")
+    def _no_side_files(self) -> Self:
+        if getattr(self, "joins", ()):
+            raise ValueError("joins are for files; join in the query instead")
+        return self
+
+    def told_apart_by(self) -> tuple[str, ...]:
+        """Pages are parts of one table: rows that are equal but stand on two pages are two."""
+        return (self.page_by,)
+
+
+class FilesSales(_Files, SalesRows):
+    """Sales in a folder of files."""
+
+
+class SqlSales(_Sql, SalesRows):
+    """Sales in a database."""
+
+
+class FilesItems(_Files, ItemRows):
+    """Items in a folder of files."""
+
+
+class SqlItems(_Sql, ItemRows):
+    """Items in a database."""
+
+
+class FilesLocations(_Files, LocationRows):
+    """Locations in a folder of files."""
+
+
+class SqlLocations(_Sql, LocationRows):
+    """Locations in a database."""
+
+
+class FilesSuppliers(_Files, SupplierRows):
+    """Suppliers in a folder of files."""
+
+
+class SqlSuppliers(_Sql, SupplierRows):
+    """Suppliers in a database."""
+
+
+class FilesPlan(_Files, PlanRows):
+    """A plan in a folder of files."""
+
+
+class SqlPlan(_Sql, PlanRows):
+    """A plan in a database."""
+
+
+class FilesInventory(_Files, InventoryRows):
+    """Stock in a folder of files."""
+
+
+class SqlInventory(_Sql, InventoryRows):
+    """Stock in a database."""
+
+
+_KIND = Field(discriminator="kind")
+SalesSource = Annotated[FilesSales | SqlSales | DemoSource, _KIND]
+ItemsSource = Annotated[FilesItems | SqlItems | DemoSource, _KIND]
+LocationsSource = Annotated[FilesLocations | SqlLocations | DemoSource, _KIND]
+SuppliersSource = Annotated[FilesSuppliers | SqlSuppliers | DemoSource, _KIND]
+PlanSource = Annotated[FilesPlan | SqlPlan | DemoSource, _KIND]
+InventorySource = Annotated[FilesInventory | SqlInventory | DemoSource, _KIND]
+
+
+class FactSources(Settings):
+    """Where the facts beside sales come from; one that is left out has no rows."""
+
+    items: ItemsSource | None = Field(None, description="master data of items")
+    locations: LocationsSource | None = Field(None, description="master data of locations")
+    suppliers: SuppliersSource | None = Field(None, description="master data of suppliers")
+    plan: PlanSource | None = Field(None, description="promotions and prices of days to come")
+    inventory_levels: InventorySource | None = Field(None, description="stock at the end of a day")

@@ -1,0 +1,360 @@
+"""Every table written from Python, declared once.
+
+The declarations are the source of the DDL in both warehouses, of the casts on write, of the types on
+read and of the schema checks. Tables that dbt owns are declared here only where Python reads them
+(``info["owner"] == "dbt"``); a test holds both declarations together. No SQL is executed here and no
+connection is opened.
+
+How a column's type looks in a DataFrame, on write and on read:
+
+============================  =====================================================================
+``Date``                      ``datetime64[ns]`` at midnight, without a zone
+``DateTime(timezone=True)``   ``datetime64[us, UTC]``
+``Text``                      ``pd.ArrowDtype(pa.string())``; null is ``pd.NA``, never ``"nan"``
+``Numeric(p, s)``             ``pd.ArrowDtype(pa.decimal128(p, s))``: exact
+``Boolean``                   ``bool``; ``pd.ArrowDtype(pa.bool_())`` where nullable
+integers                      ``int64``/``int32``/``int16``; ``pd.ArrowDtype`` of the same where nullable
+``Double``                    ``float64``; null is ``NaN`` where nullable. Infinite values are refused
+============================  =====================================================================
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    Integer,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+QUANTITY = Numeric(18, 4)
+PRICE = Numeric(18, 6)
+REVENUE = Numeric(38, 10)
+"""Scale of quantity times scale of price: a product, and so a sum of products, is exact."""
+TIMESTAMP = DateTime(timezone=True)
+
+metadata = MetaData()
+
+Writing = Literal["replace", "append", "log", "upsert"]
+
+
+def _table(
+    name: str,
+    *columns: Column,
+    key: tuple[str, ...],
+    write: Writing = "replace",
+    partition: str | None = None,
+    owner: Literal["python", "dbt"] = "python",
+    enforce_key: bool = True,
+    unique: tuple[tuple[str, ...], ...] = (),
+    checks: tuple[str, ...] = (),
+    description: str,
+) -> Table:
+    """Declare a table. ``enforce_key=False`` leaves the key to the IO manager's check (see ``forecasts``).
+
+    ``checks`` are conditions that each row meets, in SQL that both databases read alike (NaN is greater than infinity
+    in both).
+    """
+    return Table(
+        name,
+        metadata,
+        *columns,
+        *([PrimaryKeyConstraint(*key)] if enforce_key else []),
+        *(UniqueConstraint(*names) for names in unique),
+        *(CheckConstraint(condition) for condition in checks),
+        info={"key": key, "write": write, "partition": partition, "owner": owner},
+        comment=description,
+    )
+
+
+def _required(name: str, kind) -> Column:
+    """A column that is never null. Ids are given by the IO managers: no database counts them up."""
+    return Column(name, kind, nullable=False, autoincrement=False)
+
+
+partition_log = _table(
+    "partition_log",
+    _required("asset", Text),
+    _required("day", Date),
+    _required("rows", BigInteger),
+    _required("digest", Text),
+    _required("run_id", Text),
+    _required("written_at", TIMESTAMP),
+    key=("asset", "day"),
+    write="log",
+    description="Which partition holds what, written in the transaction of the data itself.",
+)
+
+landed_batches = _table(
+    "landed_batches",
+    _required("batch_digest", Text),
+    _required("asset", Text),
+    _required("source", Text),
+    _required("name", Text),
+    _required("reading", Text),
+    _required("rows", BigInteger),
+    _required("days", Text),
+    Column("refused", Text),
+    _required("received_at", TIMESTAMP),
+    _required("ordinal", BigInteger),
+    key=("asset", "batch_digest"),
+    write="append",
+    description=(
+        "What has arrived, as it came. `days` is a JSON list of the days the batch touches; `reading` the digest of"
+        " the settings those days were read with; `refused` why nothing in it could be read; `ordinal` the order of"
+        " arrival in this tenant."
+    ),
+)
+
+series = _table(
+    "series",
+    _required("series_id", Integer),
+    _required("sku", Text),
+    _required("location", Text),
+    _required("first_seen", Date),
+    key=("series_id",),
+    write="append",
+    unique=(("sku", "location"),),
+    description="One row a series; its integer in this warehouse. Never compare ids between warehouses.",
+)
+
+raw_sales = _table(
+    "raw_sales",
+    _required("sale_date", Date),
+    _required("event_id", Text),
+    Column("sold_at", TIMESTAMP),
+    _required("sku", Text),
+    _required("location", Text),
+    _required("quantity", QUANTITY),
+    Column("unit_price", PRICE),
+    Column("on_promotion", Boolean),
+    Column("order_id", Text),
+    _required("source", Text),
+    key=("sale_date", "event_id"),
+    partition="sale_date",
+    enforce_key=False,
+    description="Sales events by business day; returns are negative.",
+)
+
+sales_rejects = _table(
+    "sales_rejects",
+    _required("sale_date", Date),
+    _required("source", Text),
+    _required("row_number", BigInteger),
+    _required("reason", Text),
+    _required("payload", Text),
+    key=("sale_date", "source", "row_number"),
+    partition="sale_date",
+    enforce_key=False,
+    description=(
+        "Rows that are no sale, with the reason; `source` names the batch as <file name>@<first 12 of its digest>."
+        " `ignored` marks rows the settings leave out."
+    ),
+)
+
+daily_sales = _table(
+    "daily_sales",
+    _required("sale_date", Date),
+    _required("sku", Text),
+    _required("location", Text),
+    _required("series_id", Integer),
+    _required("units", QUANTITY),
+    _required("units_sold", QUANTITY),
+    _required("units_returned", QUANTITY),
+    _required("revenue", REVENUE),
+    _required("orders", Integer),
+    Column("avg_price", Double),
+    _required("on_promotion", Boolean),
+    _required("in_stock", Boolean),
+    key=("sale_date", "sku", "location"),
+    partition="sale_date",
+    owner="dbt",
+    description="One row per active series and day, zeros included.",
+)
+
+series_scales = _table(
+    "series_scales",
+    _required("as_of", Date),
+    _required("series_id", Integer),
+    Column("scale_abs", Double),
+    Column("scale_sq", Double),
+    key=("as_of", "series_id"),
+    partition="as_of",
+    owner="dbt",
+    description="Mean absolute and mean squared one-day difference over the training window.",
+)
+
+features = _table(
+    "features",
+    _required("sale_date", Date),
+    _required("series_id", Integer),
+    _required("units", Double),
+    *(_required(name, Double) for name in ("lag_1", "lag_7", "lag_14", "lag_28")),
+    *(_required(name, Double) for name in ("rolling_mean_7", "rolling_mean_28", "trend_index")),
+    _required("day_of_week", SmallInteger),
+    _required("is_weekend", Boolean),
+    _required("month", SmallInteger),
+    _required("is_holiday", Boolean),
+    _required("on_promotion", Boolean),
+    _required("price_ratio", Double),
+    _required("in_stock", Boolean),
+    key=("sale_date", "series_id"),
+    partition="sale_date",
+    enforce_key=False,
+    description="What a model may know of a series and day: past data only, no nulls.",
+)
+
+forecast_versions = _table(
+    "forecast_versions",
+    _required("version_id", Integer),
+    _required("digest", Text),
+    _required("origin_date", Date),
+    _required("model", Text),
+    _required("model_spec", Text),
+    _required("code_version", Text),
+    _required("horizon", SmallInteger),
+    _required("inputs", Text),
+    _required("series", Integer),
+    _required("live", Boolean),
+    key=("version_id",),
+    write="append",
+    unique=(("digest",),),
+    description=(
+        "What made one model's forecasts of one origin. `inputs` is a JSON summary of what was read; `series` counts"
+        " the series this version appended; `live` says it was made before its first target day closed."
+    ),
+)
+
+forecasts = _table(
+    "forecasts",
+    _required("origin_date", Date),
+    _required("version_id", Integer),
+    _required("series_id", Integer),
+    _required("horizon", SmallInteger),
+    _required("mean", Double),
+    _required("status", Text),
+    key=("origin_date", "version_id", "series_id", "horizon"),
+    write="append",
+    partition="origin_date",
+    # A row-level key costs DuckDB four times the time and space; versions are unique and written whole.
+    enforce_key=False,
+    checks=("mean > CAST('-Infinity' AS DOUBLE PRECISION) AND mean < CAST('Infinity' AS DOUBLE PRECISION)",),
+    description="Every prediction ever made. Rows are appended and never changed.",
+)
+
+forecast_runs = _table(
+    "forecast_runs",
+    _required("run_id", Text),
+    _required("origin_date", Date),
+    _required("model", Text),
+    Column("version_id", Integer),
+    _required("appended", Integer),
+    _required("fallbacks", Integer),
+    _required("requested_by", Text),
+    Column("reason", Text),
+    _required("outcome", Text),
+    _required("started_at", TIMESTAMP),
+    Column("ended_at", TIMESTAMP),
+    key=("run_id", "origin_date", "model", "started_at"),
+    write="log",
+    description="The log of asking: failures and repeats too.",
+)
+
+items = _table(
+    "items",
+    _required("valid_from", Date),
+    _required("sku", Text),
+    _required("location", Text),
+    Column("name", Text),
+    Column("category", Text),
+    Column("supplier", Text),
+    Column("active", Boolean),
+    Column("unit_cost", PRICE),
+    Column("lead_time_days", Double),
+    Column("lead_time_std_days", Double),
+    Column("review_period_days", Double),
+    Column("moq", QUANTITY),
+    Column("order_multiple", QUANTITY),
+    Column("order_cost", PRICE),
+    Column("holding_rate", Double),
+    Column("service_level", Double),
+    key=("valid_from", "sku", "location"),
+    partition="valid_from",
+    enforce_key=False,
+    description="Master data of an item from a day on; location `all` where it holds everywhere.",
+)
+
+locations = _table(
+    "locations",
+    _required("valid_from", Date),
+    _required("location", Text),
+    Column("name", Text),
+    Column("region", Text),
+    Column("country", Text),
+    key=("valid_from", "location"),
+    partition="valid_from",
+    enforce_key=False,
+    description="Master data of a location from a day on.",
+)
+
+suppliers = _table(
+    "suppliers",
+    _required("valid_from", Date),
+    _required("supplier", Text),
+    Column("name", Text),
+    Column("country", Text),
+    Column("lead_time_days", Double),
+    Column("lead_time_std_days", Double),
+    Column("moq", QUANTITY),
+    Column("order_cost", PRICE),
+    key=("valid_from", "supplier"),
+    partition="valid_from",
+    enforce_key=False,
+    description="Master data of a supplier from a day on: defaults under item values.",
+)
+
+plan = _table(
+    "plan",
+    _required("known_from", Date),
+    _required("target_date", Date),
+    _required("sku", Text),
+    _required("location", Text),
+    Column("on_promotion", Boolean),
+    Column("price", PRICE),
+    key=("known_from", "target_date", "sku", "location"),
+    partition="known_from",
+    enforce_key=False,
+    description="What is planned for a day to come, as known from a day on; the newest known row counts.",
+)
+
+inventory_levels = _table(
+    "inventory_levels",
+    _required("snapshot_date", Date),
+    _required("sku", Text),
+    _required("location", Text),
+    _required("on_hand", QUANTITY),
+    Column("on_order", QUANTITY),
+    key=("snapshot_date", "sku", "location"),
+    partition="snapshot_date",
+    enforce_key=False,
+    description="Stock at the end of a day.",
+)
+
+APPEND_ONLY: tuple[Table, ...] = tuple(t for t in metadata.sorted_tables if t.info["write"] == "append")
+"""Tables that both databases protect against update, delete and truncate."""
+
+WRITTEN: tuple[Table, ...] = tuple(t for t in metadata.sorted_tables if t.info["owner"] == "python")
+"""Tables that the migrations create."""

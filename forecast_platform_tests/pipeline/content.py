@@ -1,0 +1,82 @@
+"""The whole content of a warehouse by name: what two runs, or two warehouses, must agree on.
+
+Ids are replaced by what they stand for, and the log's clock and run ids are left out.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from forecast_platform.io_managers.warehouse import Warehouse
+
+NAMED = "join series using (series_id)"
+VERSION = "join forecast_versions v using (version_id)"
+
+QUERIES: dict[str, str] = {
+    "partition_log": "select asset, day, rows from partition_log",
+    "series": "select sku, location from series",
+    "raw_sales": "select * from raw_sales",
+    "sales_rejects": "select * from sales_rejects",
+    "daily_sales": """
+        select sale_date, sku, location, units, units_sold, units_returned, revenue, orders, avg_price,
+               on_promotion, in_stock
+        from daily_sales""",
+    "weekly_sales": "select * from weekly_sales",
+    "series_scales": f"select as_of, sku, location, scale_abs, scale_sq from series_scales {NAMED}",
+    "features": "select f.*, s.sku, s.location from features f join series s on s.series_id = f.series_id",
+    "forecast_versions": """
+        select digest, origin_date, model, model_spec, code_version, horizon, series, live from forecast_versions""",
+    "forecasts": f"""
+        select f.origin_date, v.digest, sku, location, f.horizon, f.mean, f.status
+        from forecasts f {VERSION} {NAMED}""",
+    "forecast_errors": f"""
+        select e.target_date, v.digest, sku, location, e.origin_date, e.horizon, e.forecast, e.actual, e.error,
+               e.in_stock
+        from forecast_errors e {VERSION} {NAMED}""",
+    "error_sums": f"select e.*, sku, location from error_sums e {NAMED}",
+    "items": "select * from items",
+    "locations": "select * from locations",
+    "suppliers": "select * from suppliers",
+    "plan": "select * from plan",
+    "inventory_levels": "select * from inventory_levels",
+}
+VIEWS: dict[str, str] = {
+    name: f"select * from {name}"
+    for name in (
+        *("weekly_sales", "daily_sales_by_location", "daily_sales_by_category", "daily_sales_total"),
+        *("forecasts_by_sku", "latest_forecasts"),
+        *("forecast_accuracy", "forecast_accuracy_by_series", "forecast_accuracy_total"),
+    )
+}
+IDS = {"series_id", "version_id"}
+
+
+def contents(warehouse: Warehouse, *, only: set[str] | None = None) -> dict[str, pd.DataFrame]:
+    """The rows by name of every table there is, as text and floats, in one order; ``only`` may name views too."""
+    tables = {}
+    there = warehouse.read(
+        "select table_name from information_schema.tables where table_schema = :schema", {"schema": warehouse.schema}
+    )
+    wanted = set(there["table_name"]) & set(QUERIES) if only is None else only
+    for name, query in (QUERIES | VIEWS).items():
+        if name in wanted:
+            frame = warehouse.read(query)
+            frame = frame[sorted(column for column in frame.columns if column not in IDS)]
+            tables[name] = ordered(frame)
+    return tables
+
+
+def ordered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the order of their exact columns; floats last, because they may differ in the last bits."""
+    exact = frame.select_dtypes(exclude="float").columns.tolist()
+    shown = frame.assign(**{column: frame[column].astype(str) for column in exact})
+    return shown.sort_values(exact, ignore_index=True, kind="stable")
+
+
+def assert_same(one: dict[str, pd.DataFrame], other: dict[str, pd.DataFrame], *, tolerance: float = 0.0) -> None:
+    """Both hold the same rows; floats to ``tolerance`` (relative), everything else exactly."""
+    assert one.keys() == other.keys()
+    for name in one:
+        pd.testing.assert_frame_equal(
+            one[name], other[name], check_exact=tolerance == 0.0, rtol=tolerance or 1e-5, obj=name, check_dtype=False
+        )

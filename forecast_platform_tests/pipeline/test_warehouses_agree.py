@@ -1,0 +1,139 @@
+"""The demo in DuckDB and in PostgreSQL: the same rows by name, and accuracy as pandas has it from the same errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from dagster._core.test_utils import freeze_time
+
+from forecast_platform_tests.conftest import drop_tenant
+from forecast_platform_tests.dbt import recomputation
+from forecast_platform_tests.pipeline.content import VIEWS, assert_same, contents
+from forecast_platform_tests.pipeline.shop import Shop, day
+
+CLOSED = 69
+FIRST_ORIGIN = 56
+NAME = "demo_in_short"
+
+
+def demo(shop: Shop) -> Shop:
+    """The demo's chain, with few SKUs and days."""
+    with freeze_time(datetime.combine(day(CLOSED + 1), datetime.min.time(), UTC) + timedelta(hours=12)):
+        shop.run_facts(day(0), day(CLOSED))
+        shop.run(["forecasts", *shop.chain.accuracy], day(FIRST_ORIGIN), day(CLOSED))
+    return shop
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iterator[dict[str, Shop]]:
+    """The same tenant in both warehouses."""
+    settings = {
+        "timezone": "Europe/Berlin",
+        "country": "DE",
+        "inactive_after_days": 60,
+        "source": {"kind": "demo", "seed": 7, "n_skus": 8, "opens": day(0).isoformat()},
+    }
+    folder = tmp_path_factory.mktemp("demos")
+    urls = {"duckdb": f"duckdb:///{folder / 'files'}", "postgresql": postgres_url}
+    yield {name: demo(Shop(folder / name, url, name=NAME, settings=settings)) for name, url in urls.items()}
+    drop_tenant(postgres_url, NAME)
+
+
+def test_both_warehouses_hold_the_same_rows_by_name(demos: dict[str, Shop]):
+    one, other = (contents(demos[name].warehouse) for name in ("duckdb", "postgresql"))
+    assert_same(one, other, tolerance=1e-9)
+    # Not of nothing: everything that the demo has is there.
+    empty = {name for name, frame in one.items() if frame.empty}
+    assert empty <= {"plan"}
+    assert {"daily_sales", "forecasts", "error_sums", "items", "sales_rejects"}.isdisjoint(empty)
+    assert one["forecasts"]["origin_date"].nunique() == CLOSED - FIRST_ORIGIN + 1
+
+
+def test_both_warehouses_say_the_same_through_their_views(demos: dict[str, Shop]):
+    one, other = (contents(demos[name].warehouse, only=set(VIEWS)) for name in ("duckdb", "postgresql"))
+    assert set(one) == set(VIEWS) and not any(frame.empty for frame in one.values())
+    assert_same(one, other, tolerance=1e-9)
+
+
+def test_both_warehouses_log_the_same_digests(demos: dict[str, Shop]):
+    """All but those of ``error_sums``: PostgreSQL keeps 15 digits of a double that it makes a number."""
+    log = "select asset, day, rows, digest from partition_log where asset <> 'error_sums' order by asset, day"
+    one, other = (demos[name].warehouse.read(log).set_index(["asset", "day"]) for name in ("duckdb", "postgresql"))
+    assert len(one) > 10 * CLOSED
+    pd.testing.assert_frame_equal(one, other)
+
+
+BUCKETS = [0, 1, 7, 14, 28, 365]
+LABELS = ["1", "2-7", "8-14", "15-28", "29+"]
+
+
+def counted_errors(shop: Shop) -> pd.DataFrame:
+    """The errors that accuracy counts: the newest version's, with bucket and scaled forms."""
+    warehouse = shop.warehouse
+    errors = warehouse.read("select e.*, v.model from forecast_errors e join forecast_versions v using (version_id)")
+    keys = ["target_date", "origin_date", "model", "series_id"]
+    errors = errors.sort_values("version_id").drop_duplicates(keys, keep="last").reset_index(drop=True)
+    scales = warehouse.read("select as_of as origin_date, series_id, scale_abs, scale_sq from series_scales")
+    errors = errors.merge(scales, on=["origin_date", "series_id"], how="left")
+    errors["horizon_bucket"] = pd.cut(errors["horizon"], BUCKETS, labels=LABELS).astype(str)
+    errors["scaled_abs"] = errors["error"].abs() / errors["scale_abs"].replace(0, np.nan)
+    errors["scaled_sq"] = errors["error"] ** 2 / errors["scale_sq"].replace(0, np.nan)
+    errors["ape"] = (errors["error"].abs() / errors["actual"]).where(errors["actual"] > 0)
+    return errors
+
+
+def weights(shop: Shop, as_of: pd.Timestamp) -> dict[int, float]:
+    """Revenue of each series in the 28 days up to ``as_of``, not below 0."""
+    sales = shop.warehouse.read("select sale_date, series_id, revenue from daily_sales")
+    recent = sales[pd.to_datetime(sales["sale_date"]).between(as_of - pd.Timedelta(days=27), as_of)]
+    return (
+        recent.assign(revenue=recent["revenue"].astype(float)).groupby("series_id")["revenue"].sum().clip(0).to_dict()
+    )
+
+
+def assert_equals(row: pd.Series, expected: dict[str, float], scope: object) -> None:
+    for name, value in expected.items():
+        found = math.nan if pd.isna(row[name]) else float(row[name])
+        assert found == pytest.approx(value, rel=1e-9, abs=1e-9, nan_ok=True), (scope, name)
+
+
+@pytest.mark.parametrize("backend", ["duckdb", "postgresql"])
+def test_accuracy_equals_pandas_on_the_same_errors(demos: dict[str, Shop], backend: str):
+    shop = demos[backend]
+    errors = counted_errors(shop)
+    errors["target_date"] = pd.to_datetime(errors["target_date"])
+    as_of = pd.Timestamp(day(CLOSED))
+    held = weights(shop, as_of)
+    assert errors["model"].nunique() == 4 and errors["horizon_bucket"].nunique() == 2 and errors["ape"].isna().any()
+
+    views = {
+        window: shop.warehouse.read(
+            "select * from forecast_accuracy where as_of = :as_of and window_days = :window",
+            {"as_of": as_of.date(), "window": window},
+        )
+        for window in (7, 28)
+    } | {None: shop.warehouse.read("select * from forecast_accuracy_total")}
+    for window, view in views.items():
+        inside = errors if window is None else errors[errors["target_date"] > as_of - pd.Timedelta(days=window)]
+        assert len(view) == 4 * (1 + inside["horizon_bucket"].nunique())
+        for row in view.to_dict("records"):
+            bucket = inside["horizon_bucket"] == row["horizon_bucket"]
+            scope = inside[(inside["model"] == row["model"]) & (bucket | (row["horizon_bucket"] == "all"))]
+            assert_equals(row, recomputation.accuracy(scope, held), (window, row["model"], row["horizon_bucket"]))
+            naive = view[(view["model"] == "seasonal_naive_7") & (view["horizon_bucket"] == row["horizon_bucket"])]
+            assert row["fva_wape"] == pytest.approx(naive["wape"].item() - row["wape"], abs=1e-12)
+
+    by_series = shop.warehouse.read(
+        "select * from forecast_accuracy_by_series"
+        " where as_of = :as_of and window_days = 28 and horizon_bucket = 'all'",
+        {"as_of": as_of.date()},
+    )
+    assert len(by_series) == 4 * errors["series_id"].nunique()
+    for row in by_series.to_dict("records"):
+        scope = errors[(errors["series_id"] == row["series_id"]) & (errors["model"] == row["model"])]
+        assert_equals(row, recomputation.metrics(scope) | recomputation.series_metrics(scope), row["sku"])
