@@ -193,13 +193,14 @@ class _TenantRuns:
         self.chain = chain_of(self.definitions, scope)
 
     def make(self, assets: Sequence[str], first: date, last: date) -> None:
-        import dagster as dg
-
-        from forecast_platform.runs import RunFailed, Step, run_step
+        from forecast_platform import settings as platform_settings
+        from forecast_platform.pipeline import PROJECT
+        from forecast_platform.runs import RunFailed, Step, open_instance, run_step
 
         click.echo(f"{self.scope.name}: {first} to {last}")
         # dbt's own lines go to Dagster's log, where the UI shows them; here they would bury the figures.
-        with dg.DagsterInstance.get() as instance, contextlib.redirect_stdout(io.StringIO()):
+        home = platform_settings.ensure_dagster_home(PROJECT)
+        with open_instance(home) as instance, contextlib.redirect_stdout(io.StringIO()):
             try:
                 step = Step(tuple(assets), first, last)
                 run_step(self.definitions, self.scope, step, instance=instance, reason=self.reason)

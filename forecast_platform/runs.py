@@ -5,11 +5,15 @@ Which assets need which days is decided here; how an asset is made is not.
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
@@ -140,6 +144,23 @@ def moved_days(scope: TenantScope, day: date) -> set[date]:
             day, *nearest.get(name, (None, None)), inactive_after_days=scope.tenant.inactive_after_days
         )
     }
+
+
+@contextmanager
+def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
+    """Dagster's instance under ``home`` (``DAGSTER_HOME``), opened by one process at a time.
+
+    On an empty folder Dagster creates its SQLite tables without a lock: of two commands started together the second
+    could die of "table kvs already exists". The folder itself is locked, so that nothing is left behind.
+    """
+    folder = os.open(home, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        instance = dg.DagsterInstance.get()
+    finally:
+        os.close(folder)
+    with instance:
+        yield instance
 
 
 def make_changed(scope: TenantScope, days: Collection[date], make: Callable[[Step], object]) -> list[Step]:
