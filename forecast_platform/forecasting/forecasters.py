@@ -17,6 +17,7 @@ from sktime.forecasting.base import BaseForecaster
 
 from forecast_platform.forecasting import averages, regression
 from forecast_platform.forecasting.containers import covariate_cube, from_matrix, to_matrix
+from forecast_platform.forecasting.context import PanelContext
 
 
 class _PanelForecaster(BaseForecaster):
@@ -37,6 +38,15 @@ class _PanelForecaster(BaseForecaster):
     }
     # sktime 1.2 announces at every construction and fit that 1.3 keeps no data by default; no forecast here needs it.
     _config: ClassVar[dict[str, Any]] = {"warnings": "off"}
+    _context: PanelContext | None = None
+
+    def in_context(self, context):
+        """Say what is known of the panel beside its numbers (``context.PanelContext``), before ``fit``.
+
+        Forgotten by ``clone`` and ``reset``, because it belongs to one panel.
+        """
+        self._context = context
+        return self
 
     def _fit(self, y, X, fh):
         matrix, self._layout = to_matrix(y)

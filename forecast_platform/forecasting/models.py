@@ -12,7 +12,8 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from forecast_platform.forecasting import isolated
@@ -31,6 +32,8 @@ DEFAULT_MODELS: Mapping[str, str] = {
 
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 ISOLATED_MIN_HISTORY = 20
+REFIT_EVERY = 28
+"""Days from one refit to the next of a model that learns over all series, unless its spec says otherwise."""
 
 
 class ModelSpecError(ValueError):
@@ -42,12 +45,33 @@ class _Own:
     """One of this project's forecasters: its parameters, the version of its code and the history it needs.
 
     ``code_version`` changes when the forecaster gives other numbers for the same input, and with nothing else.
+
+    Attributes:
+        exogenous: reads covariates.
+        module: the module of this package that holds the class.
+        libraries: packages beyond the core whose version decides the numbers; they are part of the code version.
+        refits: learns from a panel of the refit day (``refit_every``), not from every origin's own.
     """
 
     parameters: tuple[str, ...]
     code_version: str
     min_history: Callable[[Mapping[str, Any]], int]
     exogenous: bool = False
+    module: str = "forecasters"
+    libraries: tuple[str, ...] = ()
+    refits: bool = False
+
+    @property
+    def full_version(self) -> str:
+        """The code's version with those of its libraries; one that is not installed says so and fails when built."""
+        return "+".join([self.code_version, *(f"{name}-{_installed(name)}" for name in self.libraries)])
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
 
 
 def _regression_history(given: Mapping[str, Any]) -> int:
@@ -75,6 +99,7 @@ class ModelSpec:
         min_history: observed days below which a series is forecast by the fallback.
         own: fits the whole panel at once; anything else goes series by series.
         exogenous: reads covariates.
+        refit_every: days from one refit to the next; None for a model that is fitted for every origin.
     """
 
     name: str
@@ -84,6 +109,7 @@ class ModelSpec:
     min_history: int
     own: bool
     exogenous: bool
+    refit_every: int | None = None
 
     def build(self) -> BaseForecaster:
         """Construct the unfitted forecaster.
@@ -139,7 +165,16 @@ def _read(name: str, spec: str) -> ModelSpec:
         min_history = int(own.min_history(given))
     except (TypeError, ValueError) as error:
         raise ModelSpecError(f"model {name!r}: {canonical} is not understood: {_one_line(error)}") from error
-    return ModelSpec(name, canonical, class_name, own.code_version, min_history, own=True, exogenous=own.exogenous)
+    return ModelSpec(
+        name=name,
+        spec=canonical,
+        class_name=class_name,
+        code_version=own.full_version,
+        min_history=min_history,
+        own=True,
+        exogenous=own.exogenous,
+        refit_every=int(given.get("refit_every", REFIT_EVERY)) if own.refits else None,
+    )
 
 
 def _parse(name: str, spec: str) -> tuple[ast.expr, str]:
@@ -177,11 +212,10 @@ def _arguments(name: str, class_name: str, tree: ast.Call, own: _Own) -> dict[st
 
 
 def _build_own(spec: str) -> BaseForecaster:
-    from forecast_platform.forecasting import forecasters
-
     tree = ast.parse(spec, mode="eval").body
     arguments = {keyword.arg: ast.literal_eval(keyword.value) for keyword in tree.keywords}
-    return getattr(forecasters, tree.func.id)(**arguments)
+    module = import_module(f"forecast_platform.forecasting.{OWN[tree.func.id].module}")
+    return getattr(module, tree.func.id)(**arguments)
 
 
 def _craft(spec: str) -> BaseForecaster:

@@ -6,7 +6,7 @@ Panel in, forecasts out. What is already on record is decided by the caller, wit
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from forecast_platform.forecasting.context import PanelContext
 from forecast_platform.forecasting.fallback import fallback_forecast
 from forecast_platform.forecasting.guards import COLD_START, FALLBACK, STATUSES, guard
 from forecast_platform.forecasting.isolated import forecast_each
@@ -68,7 +69,9 @@ class ModelForecast:
         )
 
 
-def forecast_origin(panel: Panel, models: Sequence[ModelSpec], *, horizon: int) -> Iterator[ModelForecast]:
+def forecast_origin(
+    panel: Panel, models: Sequence[ModelSpec], *, horizon: int, artifacts: Mapping[str, bytes] | None = None
+) -> Iterator[ModelForecast]:
     """Forecast the days after ``panel.origin`` by each model in turn.
 
     A model that raises, runs out of memory or gives another shape yields its error and stops no other.
@@ -77,6 +80,7 @@ def forecast_origin(panel: Panel, models: Sequence[ModelSpec], *, horizon: int) 
         panel: what the origin sees.
         models: those to run, in order.
         horizon: days ahead, H.
+        artifacts: by model, what those that refit learned on their refit day.
 
     Yields:
         One ``ModelForecast`` a model, as soon as it is there.
@@ -85,15 +89,15 @@ def forecast_origin(panel: Panel, models: Sequence[ModelSpec], *, horizon: int) 
         raise ValueError(f"horizon is {horizon}; it must be at least 1 day")
     fallback = fallback_forecast(panel.y, panel.series.group, horizon=horizon)
     for model in models:
-        yield _forecast(panel, model, fallback, horizon)
+        yield _forecast(panel, model, fallback, horizon, (artifacts or {}).get(model.name))
 
 
-def _forecast(panel: Panel, model: ModelSpec, fallback: Array, horizon: int) -> ModelForecast:
+def _forecast(panel: Panel, model: ModelSpec, fallback: Array, horizon: int, artifact: bytes | None) -> ModelForecast:
     started = time.perf_counter()
     mean = status = error = None
     fallbacks = 0
     try:
-        raw = _predict(panel, model, horizon)
+        raw = _predict(panel, model, horizon, artifact)
         if raw.shape != fallback.shape:
             raise ValueError(f"{model.class_name} gave forecasts of shape {raw.shape} instead of {fallback.shape}")
         mean, status = guard(raw, panel.y, fallback, min_history=model.min_history)
@@ -114,13 +118,14 @@ def _forecast(panel: Panel, model: ModelSpec, fallback: Array, horizon: int) -> 
     )
 
 
-def _predict(panel: Panel, model: ModelSpec, horizon: int) -> Array:
+def _predict(panel: Panel, model: ModelSpec, horizon: int, artifact: bytes | None) -> Array:
     """n x H of whatever the model says, not guarded."""
     if not len(panel.series):
         return np.empty((0, horizon))
     forecaster = model.build()
     if not model.own:
         return forecast_each(forecaster, panel.y, panel.dates, horizon=horizon, min_history=model.min_history)
+    forecaster.in_context(PanelContext.of(panel, artifact=artifact))
     with_covariates = model.exogenous and bool(panel.covariates)
     forecaster.fit(panel.y[:, None, :], X=panel.past if with_covariates else None)
     ahead = forecaster.predict(fh=np.arange(1, horizon + 1), X=panel.future if with_covariates else None)
