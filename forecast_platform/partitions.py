@@ -92,6 +92,7 @@ class Windows:
     horizon: int = 28
     training_window: int = 120
     inactive_after_days: int = 365
+    champion_window: int = 84
 
 
 def membership_moved(
@@ -144,22 +145,33 @@ def affected(
     features = reaching(facts, LOOK_BACK_DAYS)
     scales = reaching(facts, windows.training_window - 1)
     trained_on = set(days_between(closed - timedelta(days=windows.training_window - 1), closed))
+    # The sums hold errors in units of the scale as of their origin: a moved scale moves its targets' sums.
+    sums = facts | {origin + timedelta(days=h) for origin in scales for h in range(1, windows.horizon + 1)}
     touched: Mapping[str, set[date]] = {
         "raw_sales": {day},
         "sales_rejects": {day},
         "daily_sales": facts,
         "features": features,
         "series_scales": scales,
+        "demand_classes": scales,
         "forecasts": {closed} if features & trained_on else set(),
         "forecast_errors": facts,
-        # The sums hold errors in units of the scale as of their origin: a moved scale moves its targets' sums.
-        "error_sums": facts | {origin + timedelta(days=h) for origin in scales for h in range(1, windows.horizon + 1)},
+        "error_sums": sums,
+        "interval_scores": facts,
+        "champions": reaching(sums, windows.champion_window - 1),
     }
+    # What is made from forecasts is as immutable as they are: only that of the newest origin is made again.
+    touched = {**touched, **{name: {closed} for name in FROM_FORECASTS}}
     if asset not in touched:
         raise ValueError(f"no rule says what a changed sale does to {asset!r}; known are {', '.join(sorted(touched))}")
     last = today if asset in FACTS_OF_TODAY else closed
     return sorted(each for each in touched[asset] if each <= last)
 
+
+FROM_FORECASTS = (
+    *("forecast_intervals", "publications", "weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
+)
+"""Append-only assets beside ``forecasts``, each made for an origin."""
 
 FACTS_OF_TODAY = frozenset({"raw_sales", "sales_rejects", "daily_sales", "features"})
 """Assets whose partition of today's open day is filled while it is open."""

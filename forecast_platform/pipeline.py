@@ -97,7 +97,11 @@ def build_tenant(scope: TenantScope) -> dg.Definitions:
                 description=f"The whole chain of {scope.name} for one closed day or a range of them.",
             )
         ],
-        resources={scope.replace_key: managers["replace"], scope.ledger_key: managers["ledger"]},
+        resources={
+            scope.replace_key: managers["replace"],
+            scope.ledger_key: managers["ledger"],
+            scope.batches_key: managers["batches"],
+        },
     )
 
 

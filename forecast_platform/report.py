@@ -16,7 +16,9 @@ from forecast_platform.days import days_between, in_words
 
 PARTITIONED = (
     *("items", "locations", "suppliers", "plan", "inventory_levels", "raw_sales", "sales_rejects", "daily_sales"),
-    *("series_scales", "features", "forecasts", "forecast_errors", "error_sums"),
+    *("series_scales", "features", "demand_classes", "forecasts", "forecast_errors", "error_sums"),
+    *("forecast_intervals", "interval_scores", "champions", "publications"),
+    *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
 )
 
 ACCURACY = """

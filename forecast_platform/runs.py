@@ -79,7 +79,11 @@ class Progress:
     message: str | None = None
 
 
-FOLLOWING_SALES = ("daily_sales", "series_scales", "features", "forecasts", "forecast_errors", "error_sums")
+FOLLOWING_SALES = (
+    *("daily_sales", "series_scales", "features", "demand_classes", "forecasts", "forecast_errors", "error_sums"),
+    *("forecast_intervals", "interval_scores", "champions", "publications"),
+    *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
+)
 """What is made again after ``raw_sales`` changed, in order of dependency. Views follow by themselves."""
 
 

@@ -273,6 +273,215 @@ forecast_runs = _table(
     description="The log of asking: failures and repeats too.",
 )
 
+QUANTILES = ("q025", "q10", "q50", "q90", "q975")
+
+demand_classes = _table(
+    "demand_classes",
+    _required("as_of", Date),
+    _required("series_id", Integer),
+    _required("demand_class", Text),
+    Column("adi", Double),
+    Column("cv2", Double),
+    _required("abc", Text),
+    _required("xyz", Text),
+    key=("as_of", "series_id"),
+    partition="as_of",
+    enforce_key=False,
+    description=(
+        "What kind of demand a series has: smooth, erratic, intermittent, lumpy, new or inactive, by mean interval"
+        " between sales (adi) and squared variation of their sizes (cv2); A, B, C by revenue, X, Y, Z by steadiness."
+    ),
+)
+
+ledger_batches = _table(
+    "ledger_batches",
+    _required("batch_id", Integer),
+    _required("digest", Text),
+    _required("asset", Text),
+    _required("origin_date", Date),
+    _required("part", Text),
+    _required("code_version", Text),
+    _required("inputs", Text),
+    _required("rows", BigInteger),
+    key=("batch_id",),
+    write="append",
+    unique=(("digest",),),
+    description=(
+        "What made the rows that an append-only asset holds of an origin (not `forecasts`); `part`: the model, if any;"
+        " `inputs` a JSON summary of what was read; `rows` counts what was appended."
+    ),
+)
+
+forecast_intervals = _table(
+    "forecast_intervals",
+    _required("origin_date", Date),
+    _required("version_id", Integer),
+    _required("series_id", Integer),
+    _required("horizon", SmallInteger),
+    _required("calibration_id", Integer),
+    *(_required(name, Double) for name in QUANTILES),
+    key=("origin_date", "version_id", "series_id", "horizon", "calibration_id"),
+    write="append",
+    partition="origin_date",
+    enforce_key=False,
+    checks=("q025 >= 0 AND q025 <= q10 AND q10 <= q50 AND q50 <= q90 AND q90 <= q975",),
+    description="Quantiles of demand around each forecast; `calibration_id` is the ledger batch that calibrated them.",
+)
+
+champions = _table(
+    "champions",
+    _required("as_of", Date),
+    _required("series_id", Integer),
+    _required("model", Text),
+    _required("incumbent", Text),
+    _required("reason", Text),
+    _required("segment", Text),
+    _required("days_held", SmallInteger),
+    _required("n", Integer),
+    Column("rmsse", Double),
+    Column("incumbent_rmsse", Double),
+    Column("floor_rmsse", Double),
+    Column("bias", Double),
+    _required("confidence", Double),
+    key=("as_of", "series_id"),
+    partition="as_of",
+    enforce_key=False,
+    description=(
+        "The model to publish for a series as of a day, the one before it, why, and the figures that decided: rolling"
+        " RMSSE of the model, of incumbent and seasonal_naive_7, bias, and skill over seasonal_naive_7 in [0, 1]."
+    ),
+)
+
+model_pins = _table(
+    "model_pins",
+    _required("pin_id", Integer),
+    _required("valid_from", Date),
+    _required("sku", Text),
+    _required("location", Text),
+    Column("model", Text),
+    Column("reason", Text),
+    _required("set_by", Text),
+    _required("set_at", TIMESTAMP),
+    key=("pin_id",),
+    write="append",
+    description=(
+        "A tenant's own choice of a model, from a day on; `all` for every SKU or location, a null model lets go again."
+        " The newest pin of the most particular scope counts."
+    ),
+)
+
+publications = _table(
+    "publications",
+    _required("origin_date", Date),
+    _required("series_id", Integer),
+    _required("version_id", Integer),
+    _required("calibration_id", Integer),
+    _required("batch_id", Integer),
+    _required("confidence", Double),
+    _required("published_at", TIMESTAMP),
+    key=("origin_date", "series_id", "version_id", "calibration_id", "batch_id"),
+    write="append",
+    partition="origin_date",
+    enforce_key=False,
+    checks=("confidence >= 0 AND confidence <= 1",),
+    description="What was published for a series from an origin, and when; the newest batch counts.",
+)
+
+published_latest = _table(
+    "published_latest",
+    _required("series_id", Integer),
+    _required("origin_date", Date),
+    _required("version_id", Integer),
+    _required("calibration_id", Integer),
+    _required("confidence", Double),
+    _required("published_at", TIMESTAMP),
+    key=("series_id",),
+    write="upsert",
+    description="The newest publication of each series, for serving.",
+)
+
+weekly_forecasts = _table(
+    "weekly_forecasts",
+    _required("origin_date", Date),
+    _required("series_id", Integer),
+    _required("week_ending", Date),
+    _required("version_id", Integer),
+    _required("batch_id", Integer),
+    _required("mean", Double),
+    *(_required(name, Double) for name in QUANTILES),
+    key=("origin_date", "series_id", "week_ending", "batch_id"),
+    write="append",
+    partition="origin_date",
+    enforce_key=False,
+    checks=("q025 >= 0 AND q025 <= q10 AND q10 <= q50 AND q50 <= q90 AND q90 <= q975",),
+    description="Published forecasts of whole weeks ending on Saturday: means summed, quantiles of summed paths.",
+)
+
+hierarchy_forecasts = _table(
+    "hierarchy_forecasts",
+    _required("origin_date", Date),
+    _required("level", Text),
+    _required("node", Text),
+    _required("horizon", SmallInteger),
+    _required("batch_id", Integer),
+    _required("mean", Double),
+    key=("origin_date", "level", "node", "horizon", "batch_id"),
+    write="append",
+    partition="origin_date",
+    enforce_key=False,
+    description=(
+        "Published forecasts of locations, categories and the total that add up; `node` names one of its `level`, and"
+        " the batch's inputs the method."
+    ),
+)
+
+forecast_explanations = _table(
+    "forecast_explanations",
+    _required("origin_date", Date),
+    _required("version_id", Integer),
+    _required("series_id", Integer),
+    _required("batch_id", Integer),
+    _required("summary", Text),
+    _required("contributions", Text),
+    key=("origin_date", "version_id", "series_id", "batch_id"),
+    write="append",
+    partition="origin_date",
+    enforce_key=False,
+    description=(
+        "Why a published forecast is what it is: a sentence, and JSON of what each part adds to the mean of each day."
+    ),
+)
+
+model_artifacts = _table(
+    "model_artifacts",
+    _required("digest", Text),
+    _required("model", Text),
+    _required("spec", Text),
+    _required("code_version", Text),
+    _required("trained_to", Date),
+    _required("input_digest", Text),
+    _required("libraries", Text),
+    _required("location", Text),
+    _required("bytes", BigInteger),
+    key=("digest",),
+    write="append",
+    description="What a model learned on a refit day: where its bytes are, from which inputs and by which libraries.",
+)
+
+artifact_choices = _table(
+    "artifact_choices",
+    _required("choice_id", Integer),
+    _required("valid_from", Date),
+    _required("model", Text),
+    Column("digest", Text),
+    Column("reason", Text),
+    _required("set_by", Text),
+    _required("set_at", TIMESTAMP),
+    key=("choice_id",),
+    write="append",
+    description="An artefact that a tenant keeps a model at, from a day on; a null digest lets go again.",
+)
+
 items = _table(
     "items",
     _required("valid_from", Date),
@@ -338,6 +547,24 @@ plan = _table(
     partition="known_from",
     enforce_key=False,
     description="What is planned for a day to come, as known from a day on; the newest known row counts.",
+)
+
+covariates = _table(
+    "covariates",
+    _required("known_from", Date),
+    _required("target_date", Date),
+    _required("name", Text),
+    _required("sku", Text),
+    _required("location", Text),
+    _required("category", Text),
+    _required("value", Double),
+    key=("known_from", "target_date", "name", "sku", "location", "category"),
+    partition="known_from",
+    enforce_key=False,
+    description=(
+        "The tenant's own covariates (marketing, weather, ...) of past and coming days, known from a day on; `all` for"
+        " every SKU, location or category. The newest known row counts, the most particular one first."
+    ),
 )
 
 inventory_levels = _table(

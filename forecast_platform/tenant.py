@@ -16,7 +16,38 @@ FactName = Literal["items", "locations", "suppliers", "plan", "inventory_levels"
 FACTS: tuple[FactName, ...] = ("items", "locations", "suppliers", "plan", "inventory_levels")
 """The facts beside sales, in the order in which they are made."""
 
+DemandClass = Literal["smooth", "erratic", "intermittent", "lumpy", "new", "inactive"]
 MODEL_NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
+
+
+class Publication(BaseModel):
+    """How the model that is published for a series is chosen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    default_model: str | None = Field(
+        None, description="published until the ledger says better; default: ensemble, or the last of the models"
+    )
+    routing: dict[DemandClass, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
+        {}, description="models that may be published for series of a demand class, the default first"
+    )
+    rolling_days: int = Field(28, ge=7, le=365, description="target days over which models are compared")
+    margin: float = Field(0.02, ge=0, lt=1, description="share of its RMSSE by which the incumbent must be beaten")
+    for_days: int = Field(5, ge=1, le=60, description="days in a row on which it must be beaten")
+    max_bias: float = Field(0.25, gt=0, description="|Σ error| / Σ actual above which a model is not published")
+    min_errors: int = Field(56, ge=1, description="errors below which a series is judged with its segment")
+
+
+class TextGenerator(BaseModel):
+    """A text generator behind an OpenAI-compatible URL that may phrase an explanation; it never changes a number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field(description="base URL, as http://localhost:11434/v1")
+    model: str = Field(description="the generator's name for its model")
+    api_key_variable: str | None = Field(None, description="environment variable that holds the key")
+    timeout_seconds: float = Field(20.0, gt=0, le=600, description="after which the sentence of our own is kept")
+    series: int = Field(20, ge=0, description="series phrased for each origin, those with the largest forecasts")
 
 
 class Tenant(BaseModel):
@@ -41,6 +72,13 @@ class Tenant(BaseModel):
     models: Annotated[dict[str, str], Field(min_length=1)] | None = Field(
         None, description="models by name, each a sktime spec; naive and seasonal_naive_7 always run. Default: ours"
     )
+    calibration_window: int = Field(56, ge=7, le=730, description="days of stored errors that intervals rest on")
+    champion_window: int = Field(84, ge=14, le=730, description="days of stored errors that champions rest on")
+    publication: Publication = Field(Publication(), description="how the published model is chosen")
+    reconciliation: Literal["bottom_up", "ols", "mint_shrink"] = Field(
+        "bottom_up", description="how forecasts of locations, categories and the total are made to add up"
+    )
+    text_generator: TextGenerator | None = Field(None, description="phrases explanations; off where it is not given")
     max_reject_share: float = Field(
         0.02, ge=0, le=1, description="share of bad rows of a day above which a check fails"
     )
@@ -70,6 +108,17 @@ class Tenant(BaseModel):
             raise ValueError(
                 f"training_window ({self.training_window}) is longer than inactive_after_days"
                 f" ({self.inactive_after_days}): a series would leave before its history is used"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _published(self) -> Self:
+        known = {model.name for model in model_specs(self.models)}
+        named = {name for names in self.publication.routing.values() for name in names}
+        named |= {self.publication.default_model} - {None}
+        if named - known:
+            raise ValueError(
+                f"publication names {', '.join(sorted(named - known))}; the models are {', '.join(sorted(known))}"
             )
         return self
 

@@ -127,7 +127,7 @@ def test_moved_membership_travels_with_the_changed_day():
 
 def test_an_asset_without_a_rule_is_an_error_that_names_it():
     with pytest.raises(ValueError, match="'publications'"):
-        affected("publications", CLOSED, closed=CLOSED, windows=WINDOWS)
+        affected("inventory_plan", CLOSED, closed=CLOSED, windows=WINDOWS)
 
 
 def test_consecutive_days_are_one_range():

@@ -51,6 +51,7 @@ class TenantScope:
             horizon=self.tenant.horizon,
             training_window=self.tenant.training_window,
             inactive_after_days=self.tenant.inactive_after_days,
+            champion_window=self.tenant.champion_window,
         )
 
     @property
@@ -65,8 +66,13 @@ class TenantScope:
 
     @property
     def ledger_key(self) -> str:
-        """Resource key of the IO manager that appends to the ledger."""
+        """Resource key of the IO manager that appends versions of forecasts."""
         return f"{self.name}__ledger"
+
+    @property
+    def batches_key(self) -> str:
+        """Resource key of the IO manager that appends what is made from forecasts."""
+        return f"{self.name}__batches"
 
     def unfed_facts(self) -> set[str]:
         """Fact tables that no source feeds: they stay empty and are no assets."""

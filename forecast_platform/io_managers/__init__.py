@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 
 def build_io_managers(warehouse: Warehouse, *, start: date) -> dict[str, IOManager]:
-    """A tenant's two IO managers: ``replace`` for facts and features, ``ledger`` for forecasts.
+    """A tenant's IO managers: ``replace`` for facts and features, ``ledger`` for forecasts, ``batches`` for the rest.
 
     Args:
         start: the tenant's first day; an input's look-back before it is no gap.
     """
+    from forecast_platform.io_managers.batch_io_manager import BatchIOManager
     from forecast_platform.io_managers.frames import ReplaceIOManager
     from forecast_platform.io_managers.ledger_io_manager import LedgerIOManager
 
-    return {"replace": ReplaceIOManager(warehouse, start=start), "ledger": LedgerIOManager(warehouse, start=start)}
+    return {
+        "replace": ReplaceIOManager(warehouse, start=start),
+        "ledger": LedgerIOManager(warehouse, start=start),
+        "batches": BatchIOManager(warehouse, start=start),
+    }

@@ -1,0 +1,151 @@
+"""What is made from forecasts is appended once, and again only where it differs."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast_platform.io_managers.batches import (
+    Batch,
+    append_batch,
+    batch_digest,
+    log_batches,
+    recorded_batches,
+    serve_newest,
+)
+from forecast_platform.io_managers.columns import FrameRefused
+from forecast_platform.io_managers.warehouse import Warehouse
+from forecast_platform.tables import champions, forecast_intervals, publications
+
+ORIGIN = date(2026, 3, 1)
+
+
+def intervals(medians: dict[int, float], *, origin: date = ORIGIN) -> pd.DataFrame:
+    ids = np.array(list(medians), dtype=np.int32)
+    middle = np.array(list(medians.values()))
+    return pd.DataFrame(
+        {
+            "origin_date": pd.Timestamp(origin),
+            "version_id": np.int32(1),
+            "series_id": ids,
+            "horizon": np.int16(1),
+            "q025": middle / 4,
+            "q10": middle / 2,
+            "q50": middle,
+            "q90": middle * 2,
+            "q975": middle * 4,
+        }
+    )
+
+
+def batch(rows: pd.DataFrame | None, inputs: str, *, origin: date = ORIGIN, part: str = "linear") -> Batch:
+    given = {"inputs": inputs}
+    return Batch(origin, part, "1", given, batch_digest("forecast_intervals", origin, part, "1", given), rows)
+
+
+def append(warehouse: Warehouse, given: Batch, table=forecast_intervals) -> int | None:
+    with warehouse.transaction() as session:
+        session.lock("ledger_batches")
+        return append_batch(session, table, given)
+
+
+def stored(warehouse: Warehouse) -> list[tuple]:
+    with warehouse.reading() as session:
+        return session.execute("select calibration_id, series_id, q50 from forecast_intervals order by 1, 2")
+
+
+def test_a_batch_on_record_is_not_computed_or_appended_again(warehouse: Warehouse):
+    assert append(warehouse, batch(intervals({1: 4.0, 2: 5.0}), "a")) == 2
+    recorded = recorded_batches(warehouse, "forecast_intervals", ORIGIN, ORIGIN)
+    assert recorded.holds(ORIGIN, "linear", batch(None, "a").input_digest)
+    assert not recorded.holds(ORIGIN, "naive", batch(None, "a").input_digest)
+    assert append(warehouse, batch(None, "a")) is None
+    assert len(stored(warehouse)) == 2
+
+
+def test_only_rows_that_differ_from_the_newest_on_record_are_appended(warehouse: Warehouse):
+    append(warehouse, batch(intervals({1: 4.0, 2: 5.0}), "a"))
+    nearly = float(np.nextafter(5.0, 6.0))
+    assert append(warehouse, batch(intervals({1: 4.0, 2: nearly, 3: 0.0}), "b")) == 2
+    assert stored(warehouse) == [(1, 1, 4.0), (1, 2, 5.0), (2, 2, nearly), (2, 3, 0.0)]
+
+
+def test_inputs_that_come_back_are_a_batch_of_their_own(warehouse: Warehouse):
+    append(warehouse, batch(intervals({1: 4.0}), "a"))
+    append(warehouse, batch(intervals({1: 6.0}), "b"))
+    assert append(warehouse, batch(intervals({1: 4.0}), "a")) == 1
+    assert append(warehouse, batch(None, "a")) is None
+    assert stored(warehouse) == [(1, 1, 4.0), (2, 1, 6.0), (3, 1, 4.0)]
+
+
+def test_a_batch_that_changes_nothing_is_remembered(warehouse: Warehouse):
+    append(warehouse, batch(intervals({1: 4.0}), "a"))
+    assert append(warehouse, batch(intervals({1: 4.0}), "b")) == 0
+    assert append(warehouse, batch(None, "b")) is None
+
+
+def test_rows_that_do_not_belong_are_refused_and_nothing_is_written(warehouse: Warehouse):
+    with pytest.raises(FrameRefused, match="2026-03-02 came in the batch of origin 2026-03-01"):
+        append(warehouse, batch(intervals({1: 4.0}, origin=date(2026, 3, 2)), "a"))
+    with pytest.raises(FrameRefused, match="came without rows"):
+        append(warehouse, batch(None, "never computed"))
+    with pytest.raises(FrameRefused, match="missing q975"):
+        append(warehouse, batch(intervals({1: 4.0}).drop(columns="q975"), "a"))
+    with pytest.raises(Exception, match=r"(?i)check|aborted"):
+        crossing = intervals({1: 4.0}).assign(q10=5.0)
+        append(warehouse, batch(crossing, "a"))
+    assert stored(warehouse) == []
+    assert warehouse.read("select count(*) as n from ledger_batches")["n"].tolist() == [0]
+
+
+def test_the_logs_digest_of_an_origin_is_that_of_its_batches(warehouse: Warehouse):
+    states = []
+    for inputs, median in (("a", 4.0), ("b", 4.0), ("c", 5.0)):
+        append(warehouse, batch(intervals({1: median}), inputs))
+        with warehouse.transaction() as session:
+            states.append(log_batches(session, "forecast_intervals", ORIGIN, run_id="r"))
+    assert states[0] == states[1] != states[2]
+    assert [state.rows for state in states] == [1, 1, 2]
+
+
+def published(origin: date, version: int, minute: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "origin_date": [pd.Timestamp(origin)],
+            "series_id": [7],
+            "version_id": [version],
+            "calibration_id": [1],
+            "confidence": [0.25],
+            "published_at": [datetime(2026, 3, 5, 1, minute, tzinfo=UTC)],
+        }
+    )
+
+
+def test_what_is_served_is_the_newest_origins_publication(warehouse: Warehouse):
+    def publish(origin: date, version: int, minute: int) -> int | None:
+        given = {"version": version}
+        digest = batch_digest("publications", origin, "", "1", given)
+        made = Batch(origin, "", "1", given, digest, published(origin, version, minute))
+        with warehouse.transaction() as session:
+            appended = append_batch(session, publications, made)
+            serve_newest(session, origin)
+        return appended
+
+    assert publish(ORIGIN, 3, 1) == 1
+    assert publish(date(2026, 3, 2), 4, 2) == 1
+    # A correction of the older origin is kept on record, and does not push aside what is newer.
+    assert publish(ORIGIN, 5, 3) == 1
+    served = warehouse.read("select origin_date, version_id from published_latest")
+    assert served.astype(str).to_dict("list") == {"origin_date": ["2026-03-02"], "version_id": ["4"]}
+    # The clock alone makes no publication: an equal one is on record under whatever time it was made.
+    again = {"version": 5, "asked": "again"}
+    digest = batch_digest("publications", ORIGIN, "", "1", again)
+    with warehouse.transaction() as session:
+        assert append_batch(session, publications, Batch(ORIGIN, "", "1", again, digest, published(ORIGIN, 5, 9))) == 0
+
+
+def test_champions_are_no_ledger():
+    assert champions.info["write"] == "replace" and publications.info["write"] == "append"
