@@ -17,15 +17,23 @@ from pydantic import ValidationError
 from yaml import YAMLError
 
 from forecast_platform import settings as platform_settings
+from forecast_platform.assets.champions import build_champions_asset
 from forecast_platform.assets.checks import build_checks
 from forecast_platform.assets.daily_sales import build_daily_sales_asset
 from forecast_platform.assets.dbt import TenantTranslator, view_specs
+from forecast_platform.assets.demand_classes import build_demand_classes_asset
 from forecast_platform.assets.facts import build_fact_assets
 from forecast_platform.assets.features import build_features_asset
 from forecast_platform.assets.forecast_errors import build_forecast_errors_asset
+from forecast_platform.assets.forecast_explanations import build_forecast_explanations_asset
+from forecast_platform.assets.forecast_intervals import build_forecast_intervals_asset
 from forecast_platform.assets.forecasts import build_forecasts_asset
+from forecast_platform.assets.hierarchy_forecasts import build_hierarchy_forecasts_asset
+from forecast_platform.assets.interval_scores import build_interval_scores_asset
+from forecast_platform.assets.publications import build_publications_asset
 from forecast_platform.assets.raw_sales import build_raw_sales_asset
 from forecast_platform.assets.scope import TenantScope
+from forecast_platform.assets.weekly_forecasts import build_weekly_forecasts_asset
 from forecast_platform.io_managers import build_io_managers
 from forecast_platform.settings import Settings, SettingsError
 from forecast_platform.tenant import Tenant
@@ -81,8 +89,16 @@ def build_tenant(scope: TenantScope) -> dg.Definitions:
         build_raw_sales_asset(scope),
         build_daily_sales_asset(scope),
         build_features_asset(scope),
+        build_demand_classes_asset(scope),
         build_forecasts_asset(scope),
         build_forecast_errors_asset(scope),
+        build_forecast_intervals_asset(scope),
+        build_interval_scores_asset(scope),
+        build_champions_asset(scope),
+        build_publications_asset(scope),
+        build_weekly_forecasts_asset(scope),
+        build_hierarchy_forecasts_asset(scope),
+        build_forecast_explanations_asset(scope),
         *view_specs(scope, TenantTranslator(scope, windows={})),
     ]
     managers = build_io_managers(scope.warehouse, start=scope.tenant.start)

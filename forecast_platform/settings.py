@@ -29,6 +29,7 @@ class Settings:
         home: folder of the defaults below and of caches that can be deleted (dbt's parsed project).
         warehouse: ``duckdb:///folder`` (one file a tenant in it) or ``postgresql://user:password@host/database``.
         landing: fsspec URL under which everything that arrives is kept as it came.
+        artifacts: fsspec URL under which what models learned is kept; default: ``artifacts`` under ``home``.
         tenants: folder with one folder a tenant, each with a ``defs.yaml``; default: ``defs`` of this package.
         executor: how a run's steps are executed; DuckDB allows one process, so ``in_process`` only.
         crash_at: name of a crash point at which the process kills itself; for fault tests only.
@@ -37,6 +38,7 @@ class Settings:
     home: str
     warehouse: str
     landing: str
+    artifacts: str | None = None
     tenants: str | None = None
     executor: Executor = "in_process"
     crash_at: str | None = None
@@ -44,6 +46,10 @@ class Settings:
     @property
     def backend(self) -> Literal["duckdb", "postgresql"]:
         return "duckdb" if self.warehouse.startswith("duckdb:") else "postgresql"
+
+    @property
+    def artifacts_url(self) -> str:
+        return self.artifacts or (Path(self.home) / "artifacts").as_uri()
 
     def __post_init__(self) -> None:
         if not self.warehouse.startswith(("duckdb:///", "postgresql://", "postgresql+psycopg2://")):

@@ -468,6 +468,17 @@ model_artifacts = _table(
     description="What a model learned on a refit day: where its bytes are, from which inputs and by which libraries.",
 )
 
+artifact_days = _table(
+    "artifact_days",
+    _required("as_of", Date),
+    _required("model", Text),
+    _required("digest", Text),
+    _required("chosen", Boolean),
+    key=("as_of", "model"),
+    partition="as_of",
+    description="The artefact that each model which refits uses on a day, and whether a tenant chose it.",
+)
+
 artifact_choices = _table(
     "artifact_choices",
     _required("choice_id", Integer),

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from forecast_platform.forecasting import model_specs
 from forecast_platform.sources.shapes import FactSources, SalesSource
 
-FactName = Literal["items", "locations", "suppliers", "plan", "inventory_levels"]
-FACTS: tuple[FactName, ...] = ("items", "locations", "suppliers", "plan", "inventory_levels")
+FactName = Literal["items", "locations", "suppliers", "plan", "covariates", "inventory_levels"]
+FACTS: tuple[FactName, ...] = ("items", "locations", "suppliers", "plan", "covariates", "inventory_levels")
 """The facts beside sales, in the order in which they are made."""
 
 DemandClass = Literal["smooth", "erratic", "intermittent", "lumpy", "new", "inactive"]
@@ -66,6 +66,9 @@ class Tenant(BaseModel):
     )
     source: SalesSource = Field(description="where sales come from")
     facts: FactSources = Field(FactSources(), description="where the facts beside sales come from")
+    covariate_defaults: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
+        {}, description="value of a covariate on a day without a row; default: 0, or its recent mean if measured daily"
+    )
     horizon: int = Field(28, ge=1, le=365, description="days forecast ahead")
     training_window: int = Field(120, ge=28, le=1500, description="days of history a model is fitted on")
     inactive_after_days: int = Field(365, ge=1, le=3660, description="days without a sale after which a series is out")
@@ -109,6 +112,12 @@ class Tenant(BaseModel):
                 f"training_window ({self.training_window}) is longer than inactive_after_days"
                 f" ({self.inactive_after_days}): a series would leave before its history is used"
             )
+        needed = self.publication.rolling_days + self.publication.for_days - 1
+        if self.champion_window < needed:
+            raise ValueError(
+                f"champion_window ({self.champion_window}) is shorter than publication.rolling_days and for_days need"
+                f" ({needed}): no model could ever follow the default"
+            )
         return self
 
     @model_validator(mode="after")
@@ -125,4 +134,5 @@ class Tenant(BaseModel):
     def fact_source(self, name: FactName):
         """The source of a fact table, or ``None``. The generator brings its own unless another is named."""
         given = getattr(self.facts, name)
-        return self.source if given is None and self.source.kind == "demo" else given
+        own = self.source.kind == "demo" and name != "covariates"
+        return self.source if given is None and own else given

@@ -126,7 +126,7 @@ def test_moved_membership_travels_with_the_changed_day():
 
 
 def test_an_asset_without_a_rule_is_an_error_that_names_it():
-    with pytest.raises(ValueError, match="'publications'"):
+    with pytest.raises(ValueError, match="'inventory_plan'"):
         affected("inventory_plan", CLOSED, closed=CLOSED, windows=WINDOWS)
 
 

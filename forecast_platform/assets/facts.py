@@ -1,4 +1,4 @@
-"""``items``, ``locations``, ``suppliers``, ``plan``, ``inventory_levels``: dated facts beside sales."""
+"""``items``, ``locations``, ``suppliers``, ``plan``, ``covariates``, ``inventory_levels``: dated facts beside sales."""
 
 import dagster as dg
 import pandas as pd

@@ -1,5 +1,6 @@
 """``features[D]``: what a model may know of each series on day D."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import date
 from itertools import groupby
@@ -52,13 +53,12 @@ def _calendars(
     locations: pd.DataFrame, country: str | None, first: date, last: date
 ) -> Iterator[tuple[date, date, HolidayCalendar]]:
     """Runs of days with the holidays that held on them: a location may get its country on a day within the range."""
-    rows = locations[locations["country"].notna()].sort_values(["valid_from", "location"])
-    rows = list(rows[["valid_from", "location", "country"]].itertuples(index=False, name=None))
+    changes = sorted({first, *(day.date() for day in locations["valid_from"] if first < day.date() <= last)})
+    calendars = [HolidayCalendar.known_on(day, locations, country=country) for day in changes]
 
-    def known(day: date) -> tuple[tuple[str, str], ...]:
-        held = {location: code for since, location, code in rows if since <= pd.Timestamp(day)}
-        return tuple(sorted(held.items()))
+    def known(day: date) -> HolidayCalendar:
+        return calendars[bisect_right(changes, day) - 1]
 
-    for countries, days in groupby(days_between(first, last), key=known):
+    for calendar, days in groupby(days_between(first, last), key=known):
         run = list(days)
-        yield run[0], run[-1], HolidayCalendar(country=country, by_location=dict(countries))
+        yield run[0], run[-1], calendar

@@ -2,42 +2,37 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 import pandas as pd
-import sqlalchemy as sa
 
-from forecast_platform import tables
 from forecast_platform.assets.catalog import add_figures, origin_figures, table_metadata
+from forecast_platform.assets.model_artifacts import Artifact, artifact_content, artifacts_for, refitting
+from forecast_platform.assets.panels import FEATURE_COLUMNS, panel_deps, read_panels
 from forecast_platform.assets.scope import REASON_TAG, REQUESTED_BY_TAG, TenantScope, day_range
 from forecast_platform.days import days_between
 from forecast_platform.forecasting import (
     ModelForecast,
     ModelSpec,
     Panel,
-    PanelHistory,
     forecast_origin,
     input_summary,
     model_specs,
     version_digest,
 )
 from forecast_platform.io_managers.ledger import VersionCandidate, VersionStream, recorded_versions
-from forecast_platform.io_managers.reads import RECORDED, reads_of
 from forecast_platform.partitions import DayWindow
 
 
 def build_forecasts_asset(scope: TenantScope) -> dg.AssetsDefinition:
     models = model_specs(scope.tenant.models)
-    master_data = [
-        dg.AssetDep(scope.key(name), partition_mapping=DayWindow(0, 0))
-        for name in ("items", "plan")
-        if name not in scope.unfed_facts()
-    ]
+    learned = [dg.AssetDep(scope.key("model_artifacts"), partition_mapping=DayWindow(0, 0))] if refitting(scope) else []
 
     @dg.asset(
         key=scope.key("forecasts"),
-        ins={"features": scope.window("features", 1 - scope.tenant.training_window)},
-        deps=master_data,
+        ins={"features": scope.window("features", 1 - scope.tenant.training_window, columns=FEATURE_COLUMNS)},
+        deps=[*panel_deps(scope), *learned],
         io_manager_key=scope.ledger_key,
         metadata=table_metadata(scope, "forecasts") | {"specs": {model.name: model.spec for model in models}},
         code_version=" ".join(f"{model.name}={model.code_version}" for model in models),
@@ -68,23 +63,29 @@ def _candidates(
     last: date,
 ) -> Iterator[VersionCandidate]:
     """One candidate per origin and model, in order; computed only when the ledger has no equal version."""
-    warehouse = scope.warehouse
-    known_items = sa.select(tables.items).where(tables.items.c.valid_from <= last)
-    with warehouse.reading() as session:
-        series = session.frame(sa.select(tables.series))
-        items = session.frame(known_items)
-        reads_of(context).saw_rows(session, "items", RECORDED, {"asset": "items", "last": last})
-    recorded = recorded_versions(warehouse, first, last)
-    history = PanelHistory.from_features(features, series, origins=(first, last))
+    panels = read_panels(context, scope, first, last, features=features)
+    artifacts = artifacts_for(context, scope, models, first, last)
+    recorded = recorded_versions(scope.warehouse, first, last)
     for origin in days_between(first, last):
-        panel = history.panel_at(origin, window=scope.tenant.training_window, items=items)
-        digests = {model.name: version_digest(panel, model, horizon=scope.tenant.horizon) for model in models}
+        panel = panels.at(origin)
+        used = {model.name: artifacts.get((origin, model.name), Artifact()) for model in models}
+        digests = {
+            model.name: version_digest(panel, model, horizon=scope.tenant.horizon, artifact=used[model.name].digest)
+            for model in models
+        }
         wanted = [model for model in models if not recorded.holds(origin, model.name, digests[model.name])]
-        made = {each.model: each for each in forecast_origin(panel, wanted, horizon=scope.tenant.horizon)}
+        learned = {
+            model.name: partial(artifact_content, scope, used[model.name])
+            for model in wanted
+            if model.refit_every is not None
+        }
+        forecasts = forecast_origin(panel, wanted, horizon=scope.tenant.horizon, artifacts=learned)
+        made = {each.model: each for each in forecasts}
         shown = origin_figures(models, made, series=len(panel.series))
         add_figures(context, scope.key("forecasts"), {origin: shown})
         for model in models:
-            yield _candidate(context, scope, panel, model, digests[model.name], made.get(model.name))
+            artifact = used[model.name].digest
+            yield _candidate(context, scope, panel, model, digests[model.name], made.get(model.name), artifact)
 
 
 def _candidate(
@@ -94,6 +95,7 @@ def _candidate(
     model: ModelSpec,
     digest: str,
     made: ModelForecast | None,
+    artifact: str | None,
 ) -> VersionCandidate:
     asked = context.run.tags
     return VersionCandidate(
@@ -102,7 +104,7 @@ def _candidate(
         model_spec=model.spec,
         code_version=model.code_version,
         horizon=scope.tenant.horizon,
-        inputs=input_summary(panel, model, horizon=scope.tenant.horizon),
+        inputs=input_summary(panel, model, horizon=scope.tenant.horizon, artifact=artifact),
         input_digest=digest,
         live=scope.today() <= panel.origin + timedelta(days=1),
         forecasts=None if made is None or made.error else made.frame(),

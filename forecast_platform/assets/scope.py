@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -80,15 +81,20 @@ class TenantScope:
 
     def source_assets(self) -> set[str]:
         """Assets written from Python, which dbt reads as sources."""
-        return {"raw_sales", "sales_rejects", "features", "forecasts", *FACTS} - self.unfed_facts()
+        written = {"raw_sales", "sales_rejects", "features", "demand_classes", "forecasts", "forecast_intervals"}
+        written |= {"weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"}
+        return (written | set(FACTS)) - self.unfed_facts()
 
     def key(self, asset: str) -> dg.AssetKey:
         return dg.AssetKey([self.name, asset])
 
-    def window(self, asset: str, first: int, last: int = 0) -> dg.AssetIn:
-        """An input that holds days D + ``first`` .. D + ``last`` of ``asset``."""
+    def window(self, asset: str, first: int, last: int = 0, *, columns: Sequence[str] = ()) -> dg.AssetIn:
+        """An input that holds days D + ``first`` .. D + ``last`` of ``asset``: some ``columns`` of it, or all."""
         return dg.AssetIn(
-            key=self.key(asset), partition_mapping=DayWindow(first, last), input_manager_key=self.replace_key
+            key=self.key(asset),
+            partition_mapping=DayWindow(first, last),
+            input_manager_key=self.replace_key,
+            metadata={"columns": list(columns)} if columns else None,
         )
 
     def partitioned(self) -> dict[str, Any]:

@@ -32,6 +32,16 @@ class HolidayCalendar:
         """The code that holds for a location."""
         return self.by_location.get(location) or self.country
 
+    @classmethod
+    def known_on(cls, day: date, locations: pd.DataFrame, *, country: str | None) -> HolidayCalendar:
+        """The holidays by the countries of ``locations`` (``valid_from``, ``location``, ``country``) as of a day.
+
+        The newest row of a location that is valid on ``day`` and names a country counts, else the tenant's ``country``.
+        """
+        rows = locations[(locations["valid_from"] <= pd.Timestamp(day)) & locations["country"].notna()]
+        rows = rows.sort_values(["location", "valid_from"]).drop_duplicates("location", keep="last")
+        return cls(country, dict(zip(rows["location"], rows["country"], strict=True)))
+
     def is_holiday(self, locations: Iterable[str], days: pd.DatetimeIndex) -> np.ndarray:
         """Which days are public holidays where.
 

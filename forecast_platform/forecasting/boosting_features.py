@@ -5,12 +5,12 @@ origin, so that one set of trees serves slow and fast sellers; what a row may kn
 covariates, which are known ahead. The trees, their target and their training are in ``boosting``.
 
 Time is the first axis and sums are taken day by day: a series' numbers do not depend, to the bit, on its neighbours,
-but for what is pooled on purpose: the profile and the trend of its group.
+but for what is pooled on purpose: the weekday profile of its group.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,8 @@ MEANS = (3, 7, 14, 28, REACH)
 PRIOR_DAYS = 7.0
 """The level of a series is that of its days and of this many days without a sale but for one unit in all of them."""
 
+LARGE_LEVELS, LARGE_SALES = 10.0, 4.0
+
 
 @dataclass(frozen=True)
 class PanelFacts:
@@ -36,17 +38,17 @@ class PanelFacts:
         units: T x n, 0 where not observed; ``observed``: T x n of 0.0 and 1.0.
         started: T x n; whether the first observed day is past.
         group: n codes.
-        covariates: k x (T + H) x n, past and ahead; NaN where not known.
-        weekday: T + H; 0 is Monday, as is ``month``: 1 to 12. NaN without dates.
+        covariates: (T + H) x n each, by name, past and ahead; NaN where not known.
+        weekday: T + H; 0 is Monday. NaN without dates. No month: a window of some months would learn its trend from it,
+            as from the recent growth of the group (on Online Retail both made the bias worse by 8 points).
     """
 
     units: Array
     observed: Array
     started: Array
     group: Array
-    covariates: Array
+    covariates: Mapping[str, Array]
     weekday: Array
-    month: Array
 
 
 def facts_of(
@@ -55,6 +57,7 @@ def facts_of(
     horizon: int,
     group: Array | None = None,
     dates: pd.DatetimeIndex | None = None,
+    covariates: Sequence[str] = (),
     past: Array | None = None,
     future: Array | None = None,
 ) -> PanelFacts:
@@ -65,29 +68,27 @@ def facts_of(
         horizon: days ahead that rows will be asked of.
         group: n codes from 0 on; None for one group.
         dates: the W days; None if they have no date.
-        past: n x k x W covariates; ``future``: n x k x horizon; None for none.
+        covariates: names of the k covariates.
+        past: n x k x W; ``future``: n x k x horizon; None for none.
     """
     series, days = y.shape
     observed = ~np.isnan(y.T)
-    k = 0 if past is None else past.shape[1]
-    covariates = np.full((k, days + horizon, series), np.nan)
+    known = np.full((len(covariates), days + horizon, series), np.nan)
     if past is not None:
-        covariates[:, :days] = past.transpose(1, 2, 0)
+        known[:, :days] = past.transpose(1, 2, 0)
     if future is not None:
-        covariates[:, days : days + future.shape[2]] = future.transpose(1, 2, 0)
-    weekday = month = np.full(days + horizon, np.nan)
-    if dates is not None:
-        calendar = pd.date_range(dates[0], periods=days + horizon, freq="D")
-        weekday, month = calendar.dayofweek.to_numpy(dtype=float), calendar.month.to_numpy(dtype=float)
+        known[:, days : days + future.shape[2]] = future.transpose(1, 2, 0)
+    weekday = np.full(days + horizon, np.nan)
+    if dates is not None and len(dates):
+        weekday = pd.date_range(dates[0], periods=days + horizon, freq="D").dayofweek.to_numpy(dtype=float)
     return PanelFacts(
         # A model of counts knows nothing below 0.
         units=np.where(observed, np.maximum(y.T, 0.0), 0.0),
         observed=observed.astype(float),
         started=np.logical_or.accumulate(observed, axis=0),
         group=np.zeros(series, dtype=np.intp) if group is None else group,
-        covariates=covariates,
+        covariates=dict(zip(covariates, known, strict=True)),
         weekday=weekday,
-        month=month,
     )
 
 
@@ -97,11 +98,13 @@ class OriginFacts:
 
     Attributes:
         level: n; the unit of everything else, above 0.
+        large: n; units of a day that is out of the ordinary: ten times the level, or four sales of the usual size.
         table: n x p of float32; ``names`` its columns.
         by_weekday: 7 x n x q of float32 for the seven slots ahead; ``slot_names`` its columns.
     """
 
     level: Array
+    large: Array
     table: Array
     by_weekday: Array
     names: tuple[str, ...]
@@ -118,10 +121,12 @@ def origin_facts(facts: PanelFacts, origin: int) -> OriginFacts:
         columns[f"mean_{days}"] = _ratio(total, count) / level
     columns |= _sales_facts(units, observed, level)
     columns |= _recent_facts(facts, origin, level)
-    columns |= _group_trend(facts, units, observed)
+    sold = (units > 0).astype(float)
+    size = (sum_rows(units) + 1.0) / (sum_rows(sold) + 1.0)
     slots = _weekday_facts(units, observed, level, facts.group)
     return OriginFacts(
         level=level,
+        large=np.maximum(LARGE_LEVELS * level, LARGE_SALES * size),
         table=np.stack(list(columns.values()), axis=1).astype(np.float32),
         by_weekday=np.stack([np.stack(list(slot.values()), axis=1) for slot in slots]).astype(np.float32),
         names=tuple(columns),
@@ -130,20 +135,40 @@ def origin_facts(facts: PanelFacts, origin: int) -> OriginFacts:
 
 
 def rows_of(
-    facts: PanelFacts, known: OriginFacts, origin: int, ahead: int, chosen: Array, *, names: Sequence[str] | None = None
+    facts: PanelFacts,
+    known: OriginFacts,
+    origin: int,
+    ahead: int,
+    chosen: Array,
+    *,
+    covariates: Sequence[str] = (),
+    taught: int | None = None,
 ) -> Array:
-    """Rows of the ``chosen`` series (positions) for the day ``ahead`` days after ``origin``: float32, ``columns_of``."""
+    """Rows of some series for one day ahead of one origin, in the order of ``columns_of``.
+
+    Args:
+        facts, known: the panel and what is known of it on the origin.
+        origin: position of the origin in the panel; ``ahead``: days after it.
+        chosen: positions of the r series.
+        covariates: names of those to show; one that the panel does not have is NaN.
+        taught: longest horizon to be shown; a day beyond shows the last one of its weekday.
+
+    Returns:
+        r x p of float32.
+    """
     target = origin + ahead
+    shown = ahead if taught is None or ahead <= taught else max(taught - (taught - ahead) % WEEK, 1)
     slot = known.by_weekday[ahead % WEEK][chosen]
-    calendar = np.empty((len(chosen), 3), dtype=np.float32)
-    calendar[:] = ahead, facts.weekday[target], facts.month[target]
-    return np.concatenate([known.table[chosen], slot, calendar, _covariate_facts(facts, origin, target, chosen)], axis=1)
+    calendar = np.empty((len(chosen), 2), dtype=np.float32)
+    calendar[:] = shown, facts.weekday[target]
+    outside = _covariate_facts(facts, covariates, origin, target, chosen)
+    return np.concatenate([known.table[chosen], slot, calendar, outside], axis=1)
 
 
 def columns_of(known: OriginFacts, covariates: Sequence[str]) -> tuple[str, ...]:
     """Names of the columns of ``rows_of``."""
     ahead = [name for covariate in covariates for name in (f"{covariate}", f"{covariate}_change")]
-    return (*known.names, *known.slot_names, "horizon", "weekday", "month", *ahead)
+    return (*known.names, *known.slot_names, "horizon", "weekday", *ahead)
 
 
 def _last(matrix: Array, origin: int) -> Array:
@@ -192,21 +217,6 @@ def _recent_facts(facts: PanelFacts, origin: int, level: Array) -> dict[str, Arr
     return columns
 
 
-def _group_trend(facts: PanelFacts, units: Array, observed: Array) -> dict[str, Array]:
-    """Last week and last four of the group against what went before."""
-    groups = int(facts.group.max(initial=-1)) + 1
-
-    def mean(rows: slice) -> Array:
-        total = np.bincount(facts.group, weights=sum_rows(units[rows]), minlength=groups)
-        return _ratio(total, np.bincount(facts.group, weights=sum_rows(observed[rows]), minlength=groups))
-
-    short, middle, long = mean(slice(-7, None)), mean(slice(-28, None)), mean(slice(None))
-    return {
-        "group_week": _ratio(short, middle)[facts.group],
-        "group_month": _ratio(middle, long)[facts.group],
-    }
-
-
 def _weekday_facts(units: Array, observed: Array, level: Array, group: Array) -> list[dict[str, Array]]:
     """For each slot (0: the origin's own weekday, 1: the day after): what that weekday was like."""
     groups = int(group.max(initial=-1)) + 1
@@ -230,19 +240,22 @@ def _weekday_facts(units: Array, observed: Array, level: Array, group: Array) ->
             "weekday_last": last[slot] / level,
             "weekday_zeros": 1.0 - _ratio(sales[slot], counts[slot]),
             # A weekday's own factor, held towards 1 by two weeks' worth.
-            "weekday_factor": (totals[slot] + 2.0 * everything) / ((counts[slot] + 2.0) * np.maximum(everything, 1e-12)),
+            "weekday_factor": (totals[slot] + 2.0 * everything)
+            / ((counts[slot] + 2.0) * np.maximum(everything, 1e-12)),
             "group_weekday": profile[slot][group],
         }
         for slot in range(WEEK)
     ]
 
 
-def _covariate_facts(facts: PanelFacts, origin: int, target: int, chosen: Array) -> Array:
+def _covariate_facts(facts: PanelFacts, names: Sequence[str], origin: int, target: int, chosen: Array) -> Array:
     """Each covariate on the target day, and how far that is from its mean over the four weeks before."""
-    columns = np.empty((len(chosen), 2 * len(facts.covariates)), dtype=np.float32)
-    for place, covariate in enumerate(facts.covariates):
+    columns = np.full((len(chosen), 2 * len(names)), np.nan, dtype=np.float32)
+    for place, name in enumerate(names):
+        if name not in facts.covariates:
+            continue
+        covariate = facts.covariates[name]
         before = covariate[max(origin + 1 - 28, 0) : origin + 1]
-        ahead = covariate[target][chosen]
-        columns[:, 2 * place] = ahead
-        columns[:, 2 * place + 1] = ahead - (sum_rows(before) / max(len(before), 1))[chosen]
+        columns[:, 2 * place] = covariate[target][chosen]
+        columns[:, 2 * place + 1] = (covariate[target] - sum_rows(before) / len(before))[chosen]
     return columns

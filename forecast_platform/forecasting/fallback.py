@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from forecast_platform.forecasting.weekdays import slots, slots_ahead, weekday_profiles
+from forecast_platform.forecasting.weekdays import Week, slots, slots_ahead, weekday_factors
 
 Array = np.ndarray
-CODE_VERSION = "1"
+CODE_VERSION = "2"
+PROFILE_SPREAD = 0.1
+"""How far a series' weekday factors may be from its group's; see ``weekdays.weekday_factors``."""
 
 
 def fallback_forecast(y: Array, group: Array, *, horizon: int) -> Array:
@@ -29,7 +31,9 @@ def fallback_forecast(y: Array, group: Array, *, horizon: int) -> Array:
     Returns:
         n x horizon, finite and not below 0 for finite, not negative ``y``.
     """
-    profiles = weekday_profiles(y, group)
+    profiles = weekday_factors(
+        Week.of(np.ascontiguousarray(y.T)), (np.zeros_like(group), group), spread=PROFILE_SPREAD
+    ).T
     units, weight, days = np.zeros(len(y)), np.zeros(len(y)), np.zeros(len(y))
     for day, slot in enumerate(slots(y.shape[1])):
         observed = ~np.isnan(y[:, day])

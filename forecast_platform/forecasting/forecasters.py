@@ -15,9 +15,15 @@ from typing import Any, ClassVar
 import numpy as np
 from sktime.forecasting.base import BaseForecaster
 
-from forecast_platform.forecasting import averages, regression
+from forecast_platform.forecasting import averages, profiles, regression
 from forecast_platform.forecasting.containers import covariate_cube, from_matrix, to_matrix
 from forecast_platform.forecasting.context import PanelContext
+from forecast_platform.forecasting.pooling import nested
+
+BASE_SPREAD = 0.1
+"""How far a regression's weekday factors and effects may be from those of its group before its own terms."""
+LINEAR_MIN_HISTORY = 20
+"""Observed days below which a regression on lags is not believed."""
 
 
 class _PanelForecaster(BaseForecaster):
@@ -54,10 +60,46 @@ class _PanelForecaster(BaseForecaster):
         return self
 
     def _predict(self, fh, X):
-        ahead = np.asarray(fh.to_relative(self.cutoff).to_numpy(), dtype=np.intp) - 1
+        ahead = self._days_ahead(fh)
         horizon = int(ahead.max()) + 1
         forecast = self._predict_matrix(horizon, covariate_cube(X, self._layout, horizon, at=ahead))
         return from_matrix(forecast[:, ahead], self._layout, fh.to_absolute_index(self.cutoff))
+
+    def _days_ahead(self, fh):
+        return np.asarray(fh.to_relative(self.cutoff).to_numpy(), dtype=np.intp) - 1
+
+
+class _ExplainedForecaster(_PanelForecaster):
+    """A forecaster whose forecasts are sums of terms with a meaning; subclasses give the terms."""
+
+    def contributions(self, fh, X=None):
+        """What each term adds to the forecasts.
+
+        Parameters
+        ----------
+        fh, X
+            As for ``predict``.
+
+        Returns
+        -------
+        dict of str to np.ndarray
+            By term, n x len(fh) in the units of ``y``. They sum to what ``predict`` gives, to the last digits of
+            a float; NaN for a series without a forecast.
+        """
+        self.check_is_fitted()
+        ahead = self._days_ahead(self._check_fh(fh))
+        horizon = int(ahead.max()) + 1
+        terms = self._terms(horizon, covariate_cube(X, self._layout, horizon, at=ahead))
+        return {name: values[:, ahead] for name, values in terms.items()}
+
+    def _predict_matrix(self, horizon, covariates):
+        return sum(self._terms(horizon, covariates).values())
+
+    def _by_covariate(self, drivers):
+        """Terms n x k x horizon by the covariates' names, or by their number without a context."""
+        known = self._context.covariates if self._context else ()
+        names = known if len(known) == drivers.shape[1] else [f"covariate {k}" for k in range(drivers.shape[1])]
+        return {name: drivers[:, k] for k, name in enumerate(names)}
 
 
 class Naive(_PanelForecaster):
@@ -147,27 +189,136 @@ class MovingAverage(_PanelForecaster):
         return [{"window": 7}, {"window": 1}]
 
 
-class LagRegression(_PanelForecaster):
-    """One ridge regression per series on its own past and the day of the week; recursive over the horizon.
+class WeekdayProfile(_ExplainedForecaster):
+    """A recent level of each series, spread over the week as its location and category are.
 
-    Lags, rolling mean and covariates are standardised by series, so that one penalty suits slow and fast
-    sellers. The intercept is not held back: with much penalty the forecast is the mean of the training days.
+    The level is a mean of the observed days discounted by age, brought up to the origin by the growth of the
+    series' location. Weekday factors, and the effects of covariates known ahead, are pulled to those of the series'
+    (location, category), its location and all series (``in_context``; without a context all are one group).
 
     Parameters
     ----------
-    lags : tuple of int, default=(1, 7, 14)
+    half_life : float, default=28
+        Days after which a day weighs half in the level.
+    profile_spread : float, default=0.1
+        Standard deviation of a series' weekday factors around those of its group; likewise of its effects.
+    growth_spread : float, default=0.05
+        Standard deviation of a month's growth; little of it leaves the level where it was.
+
+    Attributes
+    ----------
+    fit_ : ProfileFit
+        Level, weekday factors and effects of each series.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from forecast_platform.forecasting.forecasters import WeekdayProfile
+    >>> y = pd.Series([4.0, 1.0, 1.0, 1.0, 1.0, 6.0, 7.0] * 8)
+    >>> WeekdayProfile().fit(y).predict(fh=[1, 2]).round(1).tolist()
+    [4.0, 1.0]
+    """
+
+    _tags: ClassVar[dict[str, Any]] = {"capability:exogenous": True}
+
+    def __init__(self, half_life=28.0, profile_spread=0.1, growth_spread=0.05):
+        self.half_life = half_life
+        self.profile_spread = profile_spread
+        self.growth_spread = growth_spread
+        super().__init__()
+        for name in ("half_life", "profile_spread", "growth_spread"):
+            _above_zero(name, getattr(self, name))
+
+    def _fit_matrix(self, y, covariates):
+        design = profiles.ProfileDesign(
+            half_life=self.half_life, spread=self.profile_spread, growth_spread=self.growth_spread
+        )
+        self.fit_ = profiles.fit_profile(y, _pools(self._context, len(y)), design, covariates=covariates)
+
+    def _terms(self, horizon, covariates):
+        fit = self.fit_
+        level, weekday, drivers = profiles.base_terms(fit.base, fit.levels(horizon), covariates=covariates)
+        return {"level": level, "weekday": weekday, **self._by_covariate(drivers)}
+
+    @classmethod
+    def get_test_params(cls, parameter_set="default"):
+        """Settings that sktime's conformance suite runs."""
+        return [{}, {"half_life": 3.0, "profile_spread": 1.0, "growth_spread": 0.5}]
+
+
+class Ensemble(_ExplainedForecaster):
+    """Weighted mean of a lag regression and a weekday profile, each with its default settings.
+
+    A series too short for the regression has the profile's forecast alone.
+
+    Parameters
+    ----------
+    linear_weight : float, default=0.5
+        Weight of the regression, between 0 and 1; the rest is the profile's.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from forecast_platform.forecasting.forecasters import Ensemble
+    >>> y = pd.Series([4.0, 1.0, 1.0, 1.0, 1.0, 6.0, 7.0] * 8)
+    >>> Ensemble().fit(y).predict(fh=[1, 2]).round(1).tolist()
+    [4.0, 1.2]
+    """
+
+    _tags: ClassVar[dict[str, Any]] = {"capability:exogenous": True}
+
+    def __init__(self, linear_weight=0.5):
+        self.linear_weight = linear_weight
+        super().__init__()
+        if not 0 <= linear_weight <= 1:
+            raise ValueError(f"linear_weight is {linear_weight!r}; it must be between 0 and 1")
+
+    def _fit_matrix(self, y, covariates):
+        self.linear_, self.profile_ = LagRegression(), WeekdayProfile()
+        for member in (self.linear_, self.profile_):
+            member.in_context(self._context)._fit_matrix(y, covariates)
+        self.long_enough_ = (~np.isnan(y)).sum(axis=1) >= LINEAR_MIN_HISTORY
+
+    def _terms(self, horizon, covariates):
+        weight = np.where(self.long_enough_, self.linear_weight, 0.0)[:, None]
+        linear, profile = (member._terms(horizon, covariates) for member in (self.linear_, self.profile_))
+        terms = {}
+        for share, member in ((1.0 - weight, profile), (weight, linear)):
+            for name, values in member.items():
+                terms[name] = terms.get(name, 0.0) + np.where(share > 0, share * values, 0.0)
+        return terms
+
+    @classmethod
+    def get_test_params(cls, parameter_set="default"):
+        """Settings that sktime's conformance suite runs."""
+        return [{}, {"linear_weight": 0.25}]
+
+
+class LagRegression(_ExplainedForecaster):
+    """One ridge regression per series on its own recent past, around its base; recursive over the horizon.
+
+    The base is a short level times the weekday factors and covariate effects of the series' group, as in
+    ``WeekdayProfile``. Lags and rolling means, as their distance from the base, weekday effects and covariate
+    effects of the series' own correct it, each as far as the series' days bear it out.
+
+    Parameters
+    ----------
+    lags : tuple of int, default=(1, 7, 14, 28)
         Days back, each one regressor.
-    window : int, default=7
-        Days of the rolling mean that ends the day before.
-    sp : int, default=7
-        Days of the weekday cycle, one effect for each.
-    ridge : float, default=0.5
-        Penalty on lags, rolling mean and covariates, as a share of the training days.
-    day_shrinkage : float, default=4.0
+    windows : tuple of int, default=(7, 28)
+        Days of the rolling means that end the day before, each one regressor.
+    half_life : float, default=10
+        Days after which a day weighs half in the level.
+    ridge : float, optional
+        Penalty on lags, rolling means and covariates, as a share of the training days. By default it is chosen, and
+        with it which lags are used, by rolling origins inside the training window, once for the panel.
+    day_shrinkage : float, default=60
         Penalty on the weekday effects, in days: a weekday seen that often counts half.
 
     Attributes
     ----------
+    design_ : LagDesign
+        What was chosen.
     weights_ : LagWeights
         The weights, for the explanation of a forecast, and the in-sample R² of each series.
 
@@ -177,43 +328,61 @@ class LagRegression(_PanelForecaster):
     >>> from forecast_platform.forecasting.forecasters import LagRegression
     >>> y = pd.Series([4.0, 1.0, 1.0, 1.0, 1.0, 6.0, 7.0] * 8)
     >>> LagRegression().fit(y).predict(fh=[1, 2]).round(1).tolist()
-    [4.0, 1.4]
+    [4.0, 1.0]
     """
 
     _tags: ClassVar[dict[str, Any]] = {"capability:exogenous": True}
 
-    def __init__(self, lags=(1, 7, 14), window=7, sp=7, ridge=0.5, day_shrinkage=4.0):
+    def __init__(self, lags=(1, 7, 14, 28), windows=(7, 28), half_life=10.0, ridge=None, day_shrinkage=60.0):
         self.lags = lags
-        self.window = window
-        self.sp = sp
+        self.windows = windows
+        self.half_life = half_life
         self.ridge = ridge
         self.day_shrinkage = day_shrinkage
         super().__init__()
         _at_least("lags", min(lags, default=0), 1)
-        _at_least("window", window, 1)
-        _at_least("sp", sp, 1)
-        _above_zero("ridge", ridge)
+        _at_least("windows", min(windows, default=0), 1)
+        _above_zero("half_life", half_life)
+        _above_zero("ridge", 1.0 if ridge is None else ridge)
         _above_zero("day_shrinkage", day_shrinkage)
 
-    def _design(self):
-        return regression.LagDesign(
+    def _fit_matrix(self, y, covariates):
+        pools = _pools(self._context, len(y))
+        self.base_ = profiles.fit_base(np.ascontiguousarray(y.T), pools, spread=BASE_SPREAD, covariates=covariates)
+        factors = np.ascontiguousarray(self.base_.factors.T)
+        design = regression.LagDesign(
             lags=tuple(self.lags),
-            window=self.window,
-            season=self.sp,
-            ridge=self.ridge,
+            windows=tuple(self.windows),
+            half_life=self.half_life,
+            ridge=2.0 if self.ridge is None else self.ridge,
             day_shrinkage=self.day_shrinkage,
         )
+        if self.ridge is None:
+            design = regression.choose_design(y, factors, design, covariates=covariates)
+        self.design_ = design
+        self.weights_ = regression.fit_lag_regression(y, factors, design, covariates=covariates)
 
-    def _fit_matrix(self, y, covariates):
-        self.weights_ = regression.fit_lag_regression(y, self._design(), covariates=covariates)
-
-    def _predict_matrix(self, horizon, covariates):
-        return regression.predict_lag_regression(self.weights_, self._design(), horizon=horizon, covariates=covariates)
+    def _terms(self, horizon, covariates):
+        levels = np.repeat(self.weights_.level[:, None], horizon, axis=1)
+        level, weekday, drivers = profiles.base_terms(self.base_, levels, covariates=covariates)
+        factors = np.ascontiguousarray(self.base_.ahead(horizon, covariates).T)
+        own_weekday, recent, own_drivers = regression.lag_regression_terms(
+            self.weights_, self.design_, factors, covariates=covariates
+        )
+        terms = {"level": level, "weekday": weekday + own_weekday, "recent sales": recent}
+        return {**terms, **self._by_covariate(drivers + own_drivers)}
 
     @classmethod
     def get_test_params(cls, parameter_set="default"):
         """Settings that sktime's conformance suite runs."""
-        return [{}, {"lags": (1,), "window": 2, "sp": 2, "ridge": 0.01, "day_shrinkage": 1.0}]
+        return [{}, {"lags": (1,), "windows": (2,), "half_life": 3.0, "ridge": 0.01, "day_shrinkage": 1.0}]
+
+
+def _pools(context: PanelContext | None, series: int) -> tuple[np.ndarray, ...]:
+    """Pools of the series, widest first; everybody in one without a context."""
+    if context is None:
+        return (np.zeros(series, dtype=np.intp),) * 3
+    return nested(context.group, context.location)
 
 
 def _at_least(name: str, value: int, least: int) -> None:

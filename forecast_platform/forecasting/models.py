@@ -28,6 +28,8 @@ DEFAULT_MODELS: Mapping[str, str] = {
     **ALWAYS,
     "moving_average_7": "MovingAverage(window=7)",
     "linear": "LagRegression()",
+    "weekday_profile": "WeekdayProfile()",
+    "ensemble": "Ensemble()",
 }
 
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
@@ -75,15 +77,55 @@ def _installed(package: str) -> str:
 
 
 def _regression_history(given: Mapping[str, Any]) -> int:
-    """20 days with lags of up to two weeks; at least six training days with longer ones."""
-    return 6 + max(14, *given.get("lags", ()), given.get("window", 7))
+    """20 days, or as many as the longest lag or window asked for reaches."""
+    return max([20, *given.get("lags", ()), *given.get("windows", ())])
+
+
+def _statistical_history(given: Mapping[str, Any]) -> int:
+    """Two cycles and a few days more, which AutoETS and AutoTheta fail without."""
+    return max(ISOLATED_MIN_HISTORY, 2 * given.get("season_length", 7) + 6)
 
 
 OWN: Mapping[str, _Own] = {
     "Naive": _Own((), "1", lambda given: 1),
     "SeasonalNaive": _Own(("sp",), "1", lambda given: given.get("sp", 7)),
     "MovingAverage": _Own(("window",), "1", lambda given: given.get("window", 7)),
-    "LagRegression": _Own(("lags", "window", "sp", "ridge", "day_shrinkage"), "1", _regression_history, exogenous=True),
+    "LagRegression": _Own(
+        ("lags", "windows", "half_life", "ridge", "day_shrinkage"), "2", _regression_history, exogenous=True
+    ),
+    "WeekdayProfile": _Own(
+        ("half_life", "profile_spread", "growth_spread"), "1", lambda given: 1, exogenous=True
+    ),
+    "Ensemble": _Own(("linear_weight",), "1", lambda given: 1, exogenous=True),
+    "GlobalBoosting": _Own(
+        (
+            "horizon",
+            "refit_every",
+            "n_estimators",
+            "num_leaves",
+            "learning_rate",
+            "min_data_in_leaf",
+            "power",
+            "level_weight",
+            "max_rows",
+        ),
+        "1",
+        lambda given: 1,
+        exogenous=True,
+        module="boosting",
+        libraries=("lightgbm",),
+        refits=True,
+    ),
+    "PanelStatsForecast": _Own(
+        ("model", "season_length"), "1", _statistical_history, module="statistical", libraries=("statsforecast",)
+    ),
+    "Chronos2": _Own(
+        ("path", "revision", "device", "dtype", "batch_size", "context_length", "threads"),
+        "1",
+        lambda given: 1,
+        module="chronos",
+        libraries=("chronos-forecasting", "torch", "transformers"),
+    ),
 }
 
 

@@ -8,7 +8,7 @@ belongs here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
 
@@ -59,7 +59,7 @@ class Panel:
         y: n x W units; NaN before a series' first row in the window and on days the shelf was empty. A day
             without a row after the first one counts 0.
         covariates: names of what is known ahead.
-        past: n x k x W; ``future``: n x k x H, as known on the origin. k = 0 where nothing is.
+        past: n x k x W; ``future``: n x k x H, as known on the origin, without NaN. k = 0 where nothing is.
     """
 
     origin: date
@@ -83,6 +83,26 @@ class Panel:
     def dates(self) -> pd.DatetimeIndex:
         """The W days."""
         return pd.date_range(end=pd.Timestamp(self.origin), periods=self.window, freq="D")
+
+    def with_covariates(self, past: Mapping[str, Array], future: Mapping[str, Array]) -> Panel:
+        """This panel with what is known beside sales: n x W and n x H of each name, in the order of ``past``.
+
+        Raises:
+            PanelError: a covariate has no values ahead, or one that is no finite number.
+        """
+        missing = sorted(set(past) - set(future))
+        if missing:
+            raise PanelError(f"no values ahead of {self.origin} are given for the covariates {', '.join(missing)}")
+        for name in past:
+            if not (np.isfinite(past[name]).all() and np.isfinite(future[name]).all()):
+                raise PanelError(f"covariate {name!r} as known on {self.origin} holds values that are not finite")
+        count = len(self.series)
+        return replace(
+            self,
+            covariates=tuple(past),
+            past=_stack([past[name] for name in past], count),
+            future=_stack([future[name] for name in past], count),
+        )
 
 
 @dataclass(frozen=True)
@@ -152,45 +172,45 @@ class PanelHistory:
             },
         )
 
-    def panel_at(
-        self,
-        origin: date,
-        *,
-        window: int,
-        items: pd.DataFrame | None = None,
-        future: Mapping[str, Array] | None = None,
-    ) -> Panel:
+    def panel_at(self, origin: date, *, window: int, items: pd.DataFrame | None = None) -> Panel:
         """Cut what ``origin`` may see: the series with a row on that day, and their last ``window`` days.
 
         Args:
             origin: a day of this history.
             window: days of history, W. Days before the history's first are NaN.
             items: rows of ``items``, for the categories; those valid from after the origin are not read.
-            future: m x H each, by covariate, in the order of ``names``: what is planned, as known on the origin.
+
+        Returns:
+            A panel without covariates; see ``covariates_at`` and ``Panel.with_covariates``.
 
         Raises:
-            PanelError: the origin is outside the history, or a covariate has no ``future``.
+            PanelError: the origin is outside the history.
         """
-        last = (origin - self.first).days
-        if not 0 <= last < self.present.shape[1]:
-            end = self.first + timedelta(days=self.present.shape[1] - 1)
-            raise PanelError(f"origin {origin} is outside the features given, {self.first} to {end}")
-        missing = sorted(set(self.covariates) - set(future or {}))
-        if missing:
-            raise PanelError(f"no values ahead of {origin} are given for the covariates {', '.join(missing)}")
-        rows = np.flatnonzero(self.present[:, last])
-        start = max(0, last + 1 - window)
-        here = slice(start, last + 1)
+        rows, here = self._cut(origin, window)
         started = np.logical_or.accumulate(self.present[rows, here], axis=1)
-        names = tuple(self.covariates)
         return Panel(
             origin=origin,
             series=_take(self.names, rows, items, origin),
             y=_pad(np.where(started, self.units[rows, here], np.nan), window, np.nan),
-            covariates=names,
-            past=_stack([_pad(self.covariates[n][rows, here], window, NEUTRAL.get(n, 0.0)) for n in names], len(rows)),
-            future=_stack([future[name][rows] for name in names] if future else [], len(rows)),
         )
+
+    def covariates_at(self, origin: date, *, window: int) -> dict[str, Array]:
+        """Past values of each covariate, n x W, for the series of ``panel_at``; neutral where there is no row."""
+        rows, here = self._cut(origin, window)
+        return {
+            name: _pad(values[rows, here], window, NEUTRAL.get(name, 0.0)) for name, values in self.covariates.items()
+        }
+
+    def rows_at(self, origin: date) -> Array:
+        """Which of the m series have a row on the origin: positions in ``names``, n, in order."""
+        return self._cut(origin, 1)[0]
+
+    def _cut(self, origin: date, window: int) -> tuple[Array, slice]:
+        last = (origin - self.first).days
+        if not 0 <= last < self.present.shape[1]:
+            end = self.first + timedelta(days=self.present.shape[1] - 1)
+            raise PanelError(f"origin {origin} is outside the features given, {self.first} to {end}")
+        return np.flatnonzero(self.present[:, last]), slice(max(0, last + 1 - window), last + 1)
 
 
 def _name_rows(series_id: Array, series: pd.DataFrame) -> tuple[SeriesIndex, Array]:

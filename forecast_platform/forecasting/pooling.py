@@ -1,8 +1,8 @@
-"""Ratios that series share, learned where there is evidence and borrowed where there is none.
+"""Ratios that series share: learned where there is evidence, borrowed where there is none.
 
-A series' weekday factors, or its recent growth, are noisy ratios. Each is pulled to the ratio of its
-(location, category), that to its location's, that to everybody's, and that to 1: the more, the less it has
-seen of its own. What a ratio means is the caller's business.
+A series' weekday factors are noisy ratios, and so is what a promotion does to it. Each is pulled to that of its
+(location, category), that to its location's, that to everybody's: the more, the less it has seen of its own. What
+a ratio means is the caller's business.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 Array = np.ndarray
+SPREADS = (1.0, 0.3, 0.3)
+"""Standard deviation of everybody's ratio around 1, of a location's around everybody's, of a (location, category)'s
+around its location's. With hundreds of series none of them shows; they decide what a pool of a few is told."""
 
 
 def nested(group: Array, location: Array) -> tuple[Array, ...]:
@@ -19,25 +22,24 @@ def nested(group: Array, location: Array) -> tuple[Array, ...]:
     return np.zeros_like(group), location, group
 
 
-def pooled_ratios(ratio: Array, precision: Array, pools: Sequence[Array], *, spread: float) -> Array:
+def pooled_ratios(ratio: Array, precision: Array, pools: Sequence[Array], *, start: float = 1.0) -> Array:
     """Ratios of the narrowest pool, each pool pulled to the one that holds it.
 
-    The posterior mean of a normal mean whose prior is the wider pool's, level by level:
-    (Σ precision·ratio + wider / spread²) / (Σ precision + 1 / spread²).
+    The posterior mean of a normal mean whose prior is the wider pool's, level by level: ``pull``.
 
     Args:
         ratio: n x m, finite wherever ``precision`` is above 0.
         precision: n x m; one over the variance of each ratio, 0 for none.
-        pools: codes of the n series from 0 on, widest first; each pool lies within one of the wider.
+        pools: codes of the n series from 0 on, widest first, at most three; each pool lies within one of the wider.
             The order of the series fixes the order of the sums.
-        spread: standard deviation of a pool's ratio around that of the pool that holds it.
+        start: what the widest pool is pulled to.
 
     Returns:
         n x m.
     """
-    result = np.ones(ratio.shape)
+    result = np.full(ratio.shape, start)
     weighted = np.where(precision > 0, ratio, 0.0) * precision
-    for codes in pools:
+    for codes, spread in zip(pools, SPREADS, strict=False):
         size = int(codes.max(initial=-1)) + 1
         for column in range(ratio.shape[1]):
             seen = np.bincount(codes, weights=precision[:, column], minlength=size)[codes]
@@ -47,6 +49,9 @@ def pooled_ratios(ratio: Array, precision: Array, pools: Sequence[Array], *, spr
 
 
 def pull(weighted: Array, precision: Array, prior: Array, spread: float) -> Array:
-    """One step of ``pooled_ratios``: what was seen, pulled to ``prior``."""
+    """Posterior mean of ratios seen with some precision, whose prior has a mean and a standard deviation.
+
+    (Σ precision·ratio + prior / spread²) / (Σ precision + 1 / spread²).
+    """
     held = 1.0 / (spread * spread)
     return (weighted + held * prior) / (precision + held)

@@ -1,8 +1,8 @@
-"""Level times weekday profile: a recent level of each series, spread over the week as its group is.
+"""Level times weekday factor times what is known ahead: the base of a series' demand.
 
-Matrices in, matrices out. The level remembers longer the less a series sells; profile and growth are pooled
-over location and category (``pooling``). sktime's interface is in ``forecasters``, bounds in ``guards``.
-Apart from the pooled ratios a series' numbers depend on its own days only, to the bit.
+Matrices in, matrices out. The level is a series' own recent one; weekday factors, effects of covariates and growth
+are pooled over location and category (``weekdays``, ``drivers``). sktime's interface is in ``forecasters``, bounds in
+``guards``. Apart from the pooled ratios a series' numbers depend on its own days only, to the bit.
 """
 
 from __future__ import annotations
@@ -12,38 +12,55 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forecast_platform.forecasting.drivers import Effects, fit_effects, no_effects
 from forecast_platform.forecasting.linear_systems import sum_rows
-from forecast_platform.forecasting.pooling import pooled_ratios, pull
-from forecast_platform.forecasting.weekdays import SEASON, slots, slots_ahead
+from forecast_platform.forecasting.pooling import pull
+from forecast_platform.forecasting.weekdays import SEASON, Week, slots, slots_ahead, weekday_factors
 
 Array = np.ndarray
+
+MONTH = 30.0
+"""Days of the growth rates below."""
+MOST_GROWTH = 0.3
+"""Largest correction of a level for growth, as a share of it."""
+GROWS_ON = 7
+"""Days ahead up to which growth goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileDesign:
-    """How long the levels remember, and how far series may differ.
+    """How long the level remembers, and how far series may differ.
 
     Attributes:
-        half_life: days after which a day weighs half in the recent level.
-        long_half_life: likewise in the long level, to which the recent one is pulled.
-        level_spread: standard deviation of a series' recent level, as a share of its long level times the pool's growth.
-        profile_spread: standard deviation of a series' weekday factors around its pool's, of a pool's around the wider.
-        growth_spread: likewise of the growth of pools.
+        half_life: days after which a day weighs half in the level.
+        spread: standard deviation of a series' weekday factors around its pool's, and of its effects.
+        growth_spread: standard deviation of a month's growth of all series together around none, and of a location's
+            around that of all.
     """
 
     half_life: float
-    long_half_life: float
-    level_spread: float
-    profile_spread: float
+    spread: float
     growth_spread: float
 
 
-LEAST_NOISE = 0.05
-"""Smallest squared coefficient of variation of a day that is believed: no series is known better than to a fifth."""
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """What n series share with their pools, over a window of W days.
 
-CLOSED_AFTER = 60
-"""Sale days of a location on other weekdays after which a weekday without a sale is a closed one: were it open, as many
-would leave it empty once in 22,000."""
+    Attributes:
+        weekday: 7 x n factors that average 1, by slot (``weekdays.slots``).
+        effects: of the covariates.
+        factors: W x n; weekday factor times effects of each day.
+    """
+
+    weekday: Array
+    effects: Effects
+    factors: Array
+
+    def ahead(self, horizon: int, covariates: Array | None) -> Array:
+        """Factors of the days after the window: horizon x n."""
+        factors = self.weekday[slots_ahead(horizon)]
+        return factors * self.effects.factors(covariates) if self.effects.count else factors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,101 +68,139 @@ class ProfileFit:
     """A fitted panel of n series.
 
     Attributes:
-        level: n; expected units of a day of factor 1, NaN without an observed day.
-        profile: n x 7 factors that average 1, by slot (``weekdays.slots``).
+        level: n; NaN without an observed day.
+        age: n; mean age in days of what is in the level.
+        growth: n; growth a day of the series' location, as a share of its level at the origin.
+        base: factors of the days.
     """
 
     level: Array
-    profile: Array
+    age: Array
+    growth: Array
+    base: Base
+
+    def levels(self, horizon: int) -> Array:
+        """Levels of the days after the window, n x horizon: grown since its mean day, and on for ``GROWS_ON`` days."""
+        days = self.age[:, None] + np.minimum(np.arange(1, horizon + 1), GROWS_ON)
+        change = np.minimum(np.maximum(self.growth[:, None] * days, -MOST_GROWTH), MOST_GROWTH)
+        return self.level[:, None] * (1.0 + change)
 
 
-def fit_profile(y: Array, pools: Sequence[Array], design: ProfileDesign) -> ProfileFit:
-    """Fit every series.
+def fit_base(y: Array, pools: Sequence[Array], *, spread: float, covariates: Array | None = None) -> Base:
+    """Weekday factors and effects of covariates of n series.
 
     Args:
-        y: n x W units, NaN where not observed.
-        pools: codes of the n series, widest first; see ``pooling.nested``.
-        design: memory and spreads.
+        y: W x n units, time first, NaN where not observed.
+        pools: codes of the series, widest first; see ``pooling.nested``.
+        spread: how far a series' own may be from its pool's.
+        covariates: n x k x W, finite wherever ``y`` is; None for none.
     """
-    time_first = np.ascontiguousarray(y.T)
-    units = _by_slot(time_first)
-    factors = _profile(units, pools, design)
-    level = _level(time_first, units.noise, factors, pools, design)
-    return ProfileFit(level=level, profile=factors.T)
+    week = Week.of(y)
+    weekday = weekday_factors(week, pools, spread=spread)
+    factors = weekday[slots(len(y))]
+    effects = no_effects(y.shape[1])
+    if covariates is not None and covariates.shape[1]:
+        effects = fit_effects(y, factors, week.noise, covariates, pools, spread=spread)
+        factors = factors * effects.factors(covariates)
+    return Base(weekday=weekday, effects=effects, factors=factors)
 
 
-def predict_profile(fit: ProfileFit, *, horizon: int) -> Array:
-    """Level times profile for the days after the window: n x horizon."""
-    return fit.level[:, None] * fit.profile[:, slots_ahead(horizon)]
+def fit_profile(
+    y: Array, pools: Sequence[Array], design: ProfileDesign, *, covariates: Array | None = None
+) -> ProfileFit:
+    """Fit every series; arguments as for ``fit_base``, but ``y`` is n x W."""
+    y = np.ascontiguousarray(y.T)
+    base = fit_base(y, pools, spread=design.spread, covariates=covariates)
+    level, age = discounted_level(y, base.factors, design.half_life)
+    growth = _growth(y, base.factors, pools, design.growth_spread)
+    return ProfileFit(level=level, age=age, growth=growth, base=base)
 
 
-@dataclass(frozen=True)
-class _Week:
-    """Observed days and mean units by weekday slot, each 7 x n, and a day's noise: squared coefficient of variation."""
+def base_terms(base: Base, level: Array, *, covariates: Array | None) -> tuple[Array, Array, Array]:
+    """What makes up level times factors of the days after the window.
 
-    days: Array
-    mean: Array
-    noise: Array
+    Args:
+        base: from ``fit_base``.
+        level: n x horizon; a series' level on each day.
+        covariates: n x k x horizon, as known ahead; None for none.
 
-
-def _by_slot(y: Array) -> _Week:
-    observed = ~np.isnan(y)
-    filled = np.where(observed, y, 0.0)
-    place = slots(len(y))
-    days = np.stack([sum_rows(observed[place == slot].astype(float)) for slot in range(SEASON)])
-    units = np.stack([sum_rows(filled[place == slot]) for slot in range(SEASON)])
-    mean = units / np.maximum(days, 1.0)
-    away = np.where(observed, filled - mean[place], 0.0)
-    total = sum_rows(days)
-    # Within weekdays, so that a strong weekly pattern is no noise. With few days there is nothing to see it by:
-    # those count as if two more had been as far off as a Poisson day of one unit.
-    variance = (sum_rows(away * away)) / np.maximum(total - SEASON, 1.0)
-    level = sum_rows(units) / np.maximum(total, 1.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        noise = np.where(level > 0, variance / (level * level), np.inf)
-    return _Week(days, mean, np.maximum(noise, LEAST_NOISE))
+    Returns:
+        Level and weekday, n x horizon each, and covariates, n x k x horizon, in units.
+    """
+    weekday = base.weekday.T[:, slots_ahead(level.shape[1])]
+    effects = base.effects
+    if not effects.count:
+        return level, level * (weekday - 1.0), np.empty((len(level), 0, level.shape[1]))
+    told = level * effects.at_neutral()[:, None]
+    return told, told * (weekday - 1.0), (level * weekday)[:, None, :] * effects.from_neutral(covariates)
 
 
-def _profile(week: _Week, pools: Sequence[Array], design: ProfileDesign) -> Array:
-    """7 x n factors that average 1."""
-    seen = week.days > 0
-    sevenths = sum_rows(week.mean) / np.maximum(sum_rows(seen.astype(float)), 1.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.where(seen & (sevenths > 0), week.mean / sevenths, 0.0)
-    precision = np.where(sevenths > 0, week.days, 0.0) / week.noise
-    pooled = pooled_ratios(ratio.T, precision.T, pools, spread=design.profile_spread).T
-    factors = pull(precision * ratio, precision, pooled, design.profile_spread)
-    factors = np.where(_closed(week, pools[1]), 0.0, factors)
-    average = sum_rows(factors) / SEASON
-    return factors / np.where(average > 0, average, 1.0)
+def discounted_level(y: Array, factors: Array, half_life: float) -> tuple[Array, Array]:
+    """Level of n series, a mean discounted by age, and the mean age in days of what is in it.
 
+    Units over the factors of the same days, so that three strong weekdays or a promotion make no strong level.
+    Where all factors of the observed days are 0 it is the units over the days.
 
-def _closed(week: _Week, location: Array) -> Array:
-    """7 x n; whether the series' location never sells on that weekday."""
-    size = int(location.max(initial=-1)) + 1
-    sold = np.stack([np.bincount(location, weights=row, minlength=size) for row in week.mean > 0])
-    return (sold == 0)[:, location] & (sum_rows(sold * 1.0) > CLOSED_AFTER)[location]
-
-
-def _level(y: Array, noise: Array, factors: Array, pools: Sequence[Array], design: ProfileDesign) -> Array:
-    recent, recent_days = _discounted(y, factors, design.half_life)
-    long, long_days = _discounted(y, factors, design.long_half_life)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        long = long / np.where(long_days > 0, long_days, np.nan)
-        now = recent / np.where(recent_days > 0, recent_days, np.nan)
-        ratio = np.where((long > 0) & (recent_days > 0), now / long, 0.0)
-    precision = np.where(long > 0, recent_days, 0.0) / noise
-    growth = pooled_ratios(ratio[:, None], precision[:, None], pools, spread=design.growth_spread)[:, 0]
-    share = pull(precision * ratio, precision, growth, design.level_spread)
-    return long * share
-
-
-def _discounted(y: Array, factors: Array, half_life: float) -> tuple[Array, Array]:
-    """Discounted sums of units and of the factors of the days observed, n each."""
-    units, days = np.zeros(y.shape[1]), np.zeros(y.shape[1])
+    Args:
+        y: W x n units, time first, NaN where not observed.
+        factors: W x n.
+        half_life: days after which a day weighs half.
+    """
+    units, exposure, days, age = (np.zeros(y.shape[1]) for _ in range(4))
     fade = 0.5 ** (1.0 / half_life)
-    for row, slot in zip(y, slots(len(y)), strict=True):
+    for row, factor in zip(y, factors, strict=True):
         observed = ~np.isnan(row)
+        age = (age + days) * fade
         units = units * fade + np.where(observed, row, 0.0)
-        days = days * fade + np.where(observed, factors[slot], 0.0)
-    return units, days
+        exposure = exposure * fade + np.where(observed, factor, 0.0)
+        days = days * fade + observed
+    with np.errstate(invalid="ignore", divide="ignore"):
+        level = units / np.where(exposure > 0, exposure, np.where(days > 0, days, np.nan))
+        return level, np.where(days > 0, age / days, 0.0)
+
+
+def _growth(y: Array, factors: Array, pools: Sequence[Array], spread: float) -> Array:
+    """Growth a day of each series' location, as a share of its level today, pulled to that of all series: n.
+
+    The slope of the pool's total units over what its weekdays would make of a steady level, by weighted least
+    squares over the series observed nearly every day. Its variance is that of the totals around the line: a day of
+    a single huge order tells of no growth.
+    """
+    observed = ~np.isnan(y)
+    whole = sum_rows(observed.astype(float)) >= 0.5 * len(y)
+    seen = observed & whole
+    level = sum_rows(np.where(seen, y, 0.0)) / np.maximum(sum_rows(np.where(seen, factors, 0.0)), 1e-12)
+    time = np.arange(len(y)) - (len(y) - 1.0)
+    growth = np.zeros(y.shape[1])
+    for codes in pools[:2]:
+        size = int(codes.max(initial=-1)) + 1
+        total, expected = (
+            np.stack([np.bincount(codes, weights=row, minlength=size) for row in rows])
+            for rows in (np.where(seen, y, 0.0), np.where(seen, level * factors, 0.0))
+        )
+        slope, precision = _relative_slope(total, expected, time[:, None])
+        growth = pull((precision * slope)[codes], precision[codes], growth, spread / MONTH)
+    return growth
+
+
+def _weeks(days: Array) -> Array:
+    """Sums over whole weeks, the last one first."""
+    return np.stack([sum_rows(days[end - SEASON : end]) for end in range(len(days), SEASON - 1, -SEASON)])
+
+
+def _relative_slope(total: Array, expected: Array, time: Array) -> tuple[Array, Array]:
+    """Slope of total / expected over time, as a share of its value at the end, and that share's precision: g each."""
+    centre = sum_rows(expected * time) / np.maximum(sum_rows(expected), 1e-12)
+    away = time - centre
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # Variance of a day's total goes with its expectation: weights 1 / expected.
+        middle = sum_rows(total) / sum_rows(expected)
+        squares = sum_rows(expected * away * away)
+        slope = sum_rows(away * total) / squares
+        residual = _weeks(np.where(expected > 0, total - expected * (middle + slope * away), 0.0))
+        chi = residual * residual / _weeks(expected)
+        variance = sum_rows(np.where(np.isfinite(chi), chi, 0.0)) / max(len(residual) - 2, 1) / squares
+        share = slope / middle
+        precision = middle * middle / np.maximum(variance, 1e-12)
+    sound = np.isfinite(share) & np.isfinite(precision)
+    return np.where(sound, share, 0.0), np.where(sound, precision, 0.0)

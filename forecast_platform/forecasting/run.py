@@ -6,7 +6,7 @@ Panel in, forecasts out. What is already on record is decided by the caller, wit
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -22,6 +22,8 @@ from forecast_platform.forecasting.models import ModelSpec
 from forecast_platform.forecasting.panel import Panel, SeriesIndex
 
 Array = np.ndarray
+Artifact = Callable[[], bytes] | None
+Artifacts = Mapping[str, Callable[[], bytes]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +72,7 @@ class ModelForecast:
 
 
 def forecast_origin(
-    panel: Panel, models: Sequence[ModelSpec], *, horizon: int, artifacts: Mapping[str, bytes] | None = None
+    panel: Panel, models: Sequence[ModelSpec], *, horizon: int, artifacts: Artifacts | None = None
 ) -> Iterator[ModelForecast]:
     """Forecast the days after ``panel.origin`` by each model in turn.
 
@@ -80,7 +82,8 @@ def forecast_origin(
         panel: what the origin sees.
         models: those to run, in order.
         horizon: days ahead, H.
-        artifacts: by model, what those that refit learned on their refit day.
+        artifacts: by model, what gives the bytes that it learned on its refit day; where that raises, the model fails.
+            A model that refits and is not among them learns from the panel itself.
 
     Yields:
         One ``ModelForecast`` a model, as soon as it is there.
@@ -92,7 +95,7 @@ def forecast_origin(
         yield _forecast(panel, model, fallback, horizon, (artifacts or {}).get(model.name))
 
 
-def _forecast(panel: Panel, model: ModelSpec, fallback: Array, horizon: int, artifact: bytes | None) -> ModelForecast:
+def _forecast(panel: Panel, model: ModelSpec, fallback: Array, horizon: int, artifact: Artifact) -> ModelForecast:
     started = time.perf_counter()
     mean = status = error = None
     fallbacks = 0
@@ -118,14 +121,14 @@ def _forecast(panel: Panel, model: ModelSpec, fallback: Array, horizon: int, art
     )
 
 
-def _predict(panel: Panel, model: ModelSpec, horizon: int, artifact: bytes | None) -> Array:
+def _predict(panel: Panel, model: ModelSpec, horizon: int, artifact: Artifact) -> Array:
     """n x H of whatever the model says, not guarded."""
     if not len(panel.series):
         return np.empty((0, horizon))
     forecaster = model.build()
     if not model.own:
         return forecast_each(forecaster, panel.y, panel.dates, horizon=horizon, min_history=model.min_history)
-    forecaster.in_context(PanelContext.of(panel, artifact=artifact))
+    forecaster.in_context(PanelContext.of(panel, artifact=None if artifact is None else artifact()))
     with_covariates = model.exogenous and bool(panel.covariates)
     forecaster.fit(panel.y[:, None, :], X=panel.past if with_covariates else None)
     ahead = forecaster.predict(fh=np.arange(1, horizon + 1), X=panel.future if with_covariates else None)

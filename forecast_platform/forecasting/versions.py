@@ -20,22 +20,22 @@ from forecast_platform.forecasting.panel import Panel
 DEVICE, DTYPE = "cpu", "float64"
 
 
-def version_digest(panel: Panel, model: ModelSpec, *, horizon: int) -> str:
-    """Digest of everything that decides ``model``'s forecasts of ``panel.origin``: 32 hexadecimal digits."""
-    return _digest(json.dumps(input_summary(panel, model, horizon=horizon), sort_keys=True).encode())
+def version_digest(panel: Panel, model: ModelSpec, *, horizon: int, artifact: str | None = None) -> str:
+    """Digest of everything that decides ``model``'s forecasts of ``panel.origin``: 32 hexadecimal digits.
+
+    ``artifact``: the digest of what the model learned on its refit day; None for a model that learns at every fit.
+    """
+    summary = input_summary(panel, model, horizon=horizon, artifact=artifact)
+    return digest_of(json.dumps(summary, sort_keys=True).encode())
 
 
-def input_summary(panel: Panel, model: ModelSpec, *, horizon: int) -> dict[str, Any]:
+def input_summary(panel: Panel, model: ModelSpec, *, horizon: int, artifact: str | None = None) -> dict[str, Any]:
     """What goes into the digest, for people: settings, code versions and one digest for each declared input."""
-    inputs = {
-        "series": _names_digest(panel.series.sku, panel.series.location),
-        "groups": _names_digest(panel.series.category),
-        "history": _array_digest(panel.y),
-    }
+    inputs = learned_inputs(panel, model)
     if model.exogenous and panel.covariates:
-        inputs["covariates"] = _names_digest(np.array(panel.covariates, dtype=object))
-        inputs["covariates_past"] = _array_digest(panel.past)
         inputs["covariates_ahead"] = _array_digest(panel.future)
+    if artifact is not None:
+        inputs["artifact"] = artifact
     return {
         "origin": panel.origin.isoformat(),
         "model": model.name,
@@ -52,21 +52,35 @@ def input_summary(panel: Panel, model: ModelSpec, *, horizon: int) -> dict[str, 
     }
 
 
+def learned_inputs(panel: Panel, model: ModelSpec) -> dict[str, str]:
+    """One digest for each input that ``model`` can learn from: what is declared and dated up to the origin."""
+    inputs = {
+        "series": _names_digest(panel.series.sku, panel.series.location),
+        "groups": _names_digest(panel.series.category),
+        "history": _array_digest(panel.y),
+    }
+    if model.exogenous and panel.covariates:
+        inputs["covariates"] = _names_digest(np.array(panel.covariates, dtype=object))
+        inputs["covariates_past"] = _array_digest(panel.past)
+    return inputs
+
+
 def _names_digest(*columns: np.ndarray) -> str:
     """Digest of texts in their order; each is preceded by its length, so that no two lists read alike."""
     encoded = [text.encode("utf-8", "surrogatepass") for column in columns for text in column]
     lengths = np.array([len(text) for text in encoded], dtype="<i8")
-    return _digest(lengths.tobytes() + b"".join(encoded))
+    return digest_of(lengths.tobytes() + b"".join(encoded))
 
 
 def _array_digest(values: np.ndarray) -> str:
     """Digest of numbers and their shape, with one NaN and one zero. 30,490 x 120 take 15 ms."""
     values = np.where(np.isnan(values), np.nan, values) + 0.0
     shape = np.array(values.shape, dtype="<i8").tobytes()
-    return _digest(shape, np.ascontiguousarray(values, dtype="<f8"))
+    return digest_of(shape, np.ascontiguousarray(values, dtype="<f8"))
 
 
-def _digest(*parts: bytes | np.ndarray) -> str:
+def digest_of(*parts: bytes | np.ndarray) -> str:
+    """32 hexadecimal digits of some bytes."""
     state = xxhash.xxh3_128()
     for part in parts:
         state.update(part)

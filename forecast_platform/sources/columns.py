@@ -102,6 +102,18 @@ class PlanColumns(Columns):
     price: str | None = Field(None, description="planned price of one unit")
 
 
+class CovariateColumns(Columns):
+    """Columns of the tenant's own covariates, of days gone by and to come."""
+
+    known_from: str | None = Field(None, description="day from which the value is known; without it the day it arrived")
+    target_date: str = Field(description="the day the value is of")
+    name: str | None = Field(None, description="what is measured or planned, as temperature; or give it as a constant")
+    sku: str | None = Field(None, description="the item it concerns; without it every one, 'all'")
+    location: str | None = Field(None, description="where; without it everywhere, 'all'")
+    category: str | None = Field(None, description="the category of items it concerns; without it every one, 'all'")
+    value: str = Field(description="the value, a number")
+
+
 class InventoryColumns(Columns):
     """Columns of stock at the end of a day."""
 

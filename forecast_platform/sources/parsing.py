@@ -8,7 +8,7 @@ file is known here.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
@@ -144,14 +144,16 @@ class NumberReader:
         return whole + ("." if point else "") + part
 
 
-def read_text(column: str, longest: int) -> Callable[[str], str | Problem]:
-    """Reader of names: no NUL, which PostgreSQL cannot keep, and not endless."""
+def read_text(column: str, longest: int, *, taken: Collection[str] = ()) -> Callable[[str], str | Problem]:
+    """Reader of names: no NUL, which PostgreSQL cannot keep, not endless, and none of those ``taken``."""
 
     def read(text: str) -> str | Problem:
         if "\0" in text:
             return Problem(f"{column} {shown(text)} holds a NUL character")
         if len(text) > longest:
             return Problem(f"{column} {shown(text)} has {len(text)} characters; limits.max_text is {longest}")
+        if text in taken:
+            return Problem(f"{column} {shown(text)} is a name of the platform's own; give it another")
         return text
 
     return read

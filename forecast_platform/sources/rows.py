@@ -39,8 +39,12 @@ CONTENT = pa.binary(16)
 _PAST = {"raw_sales", "inventory_levels"}
 """Facts that have happened; master data and plans may hold from a day to come."""
 _BETWEEN = {"service_level": (Decimal(0), Decimal(1))}
-_SIGNED = {"quantity", "on_hand"}
-"""Numbers that may be negative: returns, and stock that was sold before it was booked."""
+_SIGNED = {"quantity", "on_hand", "value"}
+"""Numbers that may be negative: returns, stock sold before it was booked, and covariates, as a temperature."""
+_SCOPE = {"covariates": {"sku", "location", "category"}}
+"""Columns that mean everything where a source does not have them; elsewhere that is the location alone."""
+_TAKEN = frozenset(metadata.tables["features"].c.keys())
+"""Names that no covariate of a tenant may have: our own features would be mistaken for it."""
 
 
 def fact_columns(asset: str) -> tuple[Column, ...]:
@@ -107,6 +111,7 @@ class RowReader:
         self._rows = rows
         self._clock = clock
         self._mapped = rows.mapped()
+        self._everywhere = _SCOPE.get(rows.asset, {"location"})
         self._table: Table = metadata.tables[rows.asset]
         self._schema = reading_schema(rows.asset)
 
@@ -169,7 +174,7 @@ class RowReader:
     def _keep(self, reading: _Reading, column: Column) -> None:
         """Read one of our columns; one that is not mapped is null, or everywhere."""
         name = column.name
-        if name not in self._mapped and name not in self._rows.constants and name != "location":
+        if name not in self._mapped and name not in self._rows.constants and name not in self._everywhere:
             reading.values[name] = pa.nulls(len(reading.block.numbers), arrow_type(column))
             return
         texts = self._texts(reading.block, name)
@@ -186,11 +191,13 @@ class RowReader:
             return self._number(column, texts)
         if isinstance(column.type, Boolean):
             return read_boolean(column.name, self._rows.true_values, self._rows.false_values)
-        return read_text(column.name, self._rows.limits.max_text)
+        taken = _TAKEN if self._rows.asset == "covariates" and column.name == "name" else frozenset()
+        return read_text(column.name, self._rows.limits.max_text, taken=taken)
 
     def _number(self, column: Column, texts: Texts) -> NumberReader:
         least, most = _BETWEEN.get(column.name, (None if column.name in _SIGNED else Decimal(0), None))
-        money = column.type is PRICE
+        # A covariate may be money spent: its bound is the wider one.
+        money = column.type is PRICE or column.name == "value"
         limit = self._rows.limits.max_price if money else self._rows.limits.max_quantity
         return NumberReader(
             column=column.name,
@@ -205,7 +212,7 @@ class RowReader:
 
     def _texts(self, block: Block, name: str) -> Texts:
         """The texts of one of our columns, from the source's column or the settings."""
-        constant = self._rows.constants.get(name, EVERYWHERE if name == "location" else None)
+        constant = self._rows.constants.get(name, EVERYWHERE if name in self._everywhere else None)
         if name not in self._mapped:
             return Texts(pa.array(np.zeros(len(block.numbers), np.int32)), [constant], False, False)
         (source,) = self._mapped[name]

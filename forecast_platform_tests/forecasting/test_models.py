@@ -12,8 +12,8 @@ def spec(text, name="mine"):
     return next(model for model in model_specs({name: text}) if model.name == name)
 
 
-def test_the_default_models_are_the_four():
-    assert [model.name for model in model_specs()] == ["naive", "seasonal_naive_7", "moving_average_7", "linear"]
+def test_the_default_models_are_the_six():
+    assert [model.name for model in model_specs()] == [*DEFAULT_MODELS]
     assert [model.name for model in model_specs(DEFAULT_MODELS)] == [model.name for model in model_specs()]
 
 

@@ -112,17 +112,24 @@ def test_categories_are_those_known_on_the_origin_and_make_the_groups():
 
 def test_covariates_are_carried_with_neutral_days_and_what_is_planned():
     cut = history(covariates=("on_promotion", "price_ratio"))
-    future = {name: np.arange(7 * 5, dtype=float).reshape(7, 5) for name in ("on_promotion", "price_ratio")}
-    panel = cut.panel_at(ORIGIN, window=WINDOW, future=future)
+    bare = cut.panel_at(ORIGIN, window=WINDOW)
+    assert bare.covariates == ()
+    assert bare.past.size == bare.future.size == 0
+    future = {name: np.arange(6 * 5, dtype=float).reshape(6, 5) for name in ("on_promotion", "price_ratio")}
+    past = cut.covariates_at(ORIGIN, window=WINDOW)
+    panel = bare.with_covariates(past, future)
     assert panel.covariates == ("on_promotion", "price_ratio")
     assert panel.past.shape == (6, 2, WINDOW)
     assert panel.future.shape == (6, 2, 5)
     young = panel.series.sku.tolist().index("9")
     assert (panel.past[young, 0, :-1] == 0).all()
     assert (panel.past[young, 1, :-1] == 1).all()
-    assert panel.future[young, 0].tolist() == future["on_promotion"][1].tolist()
+    assert panel.future[young, 0].tolist() == future["on_promotion"][young].tolist()
+    assert cut.names.sku[cut.rows_at(ORIGIN)].tolist() == panel.series.sku.tolist()
     with pytest.raises(PanelError, match="price_ratio"):
-        cut.panel_at(ORIGIN, window=WINDOW, future={"on_promotion": future["on_promotion"]})
+        bare.with_covariates(past, {"on_promotion": future["on_promotion"]})
+    with pytest.raises(PanelError, match=r"on_promotion.*not finite"):
+        bare.with_covariates(past, future | {"on_promotion": np.full((6, 5), np.nan)})
 
 
 @pytest.mark.parametrize("origin", [ORIGIN + timedelta(days=1), date(2020, 1, 1)])

@@ -76,8 +76,9 @@ def test_the_digest_is_the_same_in_a_range_a_single_run_and_any_row_order():
 def test_covariates_count_for_the_models_that_read_them():
     features, series = feature_rows(ordinary(3, days=130), [(f"s{n}", "all") for n in range(3)])
     history = PanelHistory.from_features(features, series, covariates=("on_promotion",))
-    calm, busy = ({"on_promotion": np.full((3, 28), value)} for value in (0.0, 1.0))
-    first, second = (history.panel_at(ORIGIN, window=WINDOW, future=future) for future in (calm, busy))
+    bare, past = history.panel_at(ORIGIN, window=WINDOW), history.covariates_at(ORIGIN, window=WINDOW)
+    calm, busy = ({"on_promotion": np.full((len(bare.series), 28), value)} for value in (0.0, 1.0))
+    first, second = (bare.with_covariates(past, future) for future in (calm, busy))
     assert digest(first) != digest(second)
     assert digest(first, model_specs()[0]) == digest(second, model_specs()[0])
 

@@ -24,6 +24,7 @@ QUERIES: dict[str, str] = {
     "weekly_sales": "select * from weekly_sales",
     "series_scales": f"select as_of, sku, location, scale_abs, scale_sq from series_scales {NAMED}",
     "features": "select f.*, s.sku, s.location from features f join series s on s.series_id = f.series_id",
+    "demand_classes": f"select c.*, sku, location from demand_classes c {NAMED}",
     "forecast_versions": """
         select digest, origin_date, model, model_spec, code_version, horizon, series, live from forecast_versions""",
     "forecasts": f"""
@@ -34,10 +35,35 @@ QUERIES: dict[str, str] = {
                e.in_stock
         from forecast_errors e {VERSION} {NAMED}""",
     "error_sums": f"select e.*, sku, location from error_sums e {NAMED}",
+    "forecast_intervals": f"""
+        select i.origin_date, v.digest, sku, location, i.horizon, i.q025, i.q10, i.q50, i.q90, i.q975,
+               rank() over (partition by version_id, series_id, i.horizon order by i.calibration_id) as calibration
+        from forecast_intervals i {VERSION} {NAMED}""",
+    "interval_scores": "select * from interval_scores",
+    "champions": f"select c.*, sku, location from champions c {NAMED}",
+    "publications": f"""
+        select p.origin_date, v.digest, sku, location, p.confidence,
+               rank() over (partition by p.origin_date, p.series_id order by p.batch_id) as publication
+        from publications p {VERSION} {NAMED}""",
+    "published_latest": f"""
+        select l.origin_date, v.digest, sku, location, l.confidence from published_latest l {VERSION} {NAMED}""",
     "items": "select * from items",
     "locations": "select * from locations",
     "suppliers": "select * from suppliers",
     "plan": "select * from plan",
+    "weekly_forecasts": f"""
+        select w.origin_date, v.digest, sku, location, w.week_ending, w.mean, w.q025, w.q10, w.q50, w.q90, w.q975,
+               rank() over (partition by w.origin_date, w.series_id, w.week_ending order by w.batch_id) as batch
+        from weekly_forecasts w {VERSION} {NAMED}""",
+    "hierarchy_forecasts": """
+        select origin_date, level, node, horizon, mean,
+               rank() over (partition by origin_date, level, node, horizon order by batch_id) as batch
+        from hierarchy_forecasts""",
+    "forecast_explanations": f"""
+        select e.origin_date, v.digest, sku, location, e.summary, e.contributions,
+               rank() over (partition by e.origin_date, e.version_id, e.series_id order by e.batch_id) as batch
+        from forecast_explanations e {VERSION} {NAMED}""",
+    "covariates": "select * from covariates",
     "inventory_levels": "select * from inventory_levels",
 }
 VIEWS: dict[str, str] = {
@@ -45,10 +71,12 @@ VIEWS: dict[str, str] = {
     for name in (
         *("weekly_sales", "daily_sales_by_location", "daily_sales_by_category", "daily_sales_total"),
         *("forecasts_by_sku", "latest_forecasts"),
+        *("forecast_intervals_by_sku", "interval_coverage"),
+        *("weekly_forecasts_by_sku", "latest_hierarchy_forecasts", "forecast_explanations_by_sku"),
         *("forecast_accuracy", "forecast_accuracy_by_series", "forecast_accuracy_total"),
     )
 }
-IDS = {"series_id", "version_id"}
+IDS = {"series_id", "version_id", "calibration_id"}
 
 
 def contents(warehouse: Warehouse, *, only: set[str] | None = None) -> dict[str, pd.DataFrame]:

@@ -216,6 +216,13 @@ def test_typed_parquet_columns_are_read_exactly(drop):
             {"target_date": pd.Timestamp(2027, 1, 1), "price": Decimal("9.5"), "location": "all"},
         ),
         ("inventory_levels", {"sku": "a", "on_hand": "b"}, "a,b", "A,-3", {"on_hand": Decimal(-3), "location": "all"}),
+        (
+            "covariates",
+            {"target_date": "a", "name": "b", "location": "c", "value": "d"},
+            "a,b,c,d",
+            "2027-01-01,warmth,north,-3.25",
+            {"name": "warmth", "sku": "all", "location": "north", "category": "all", "value": -3.25},
+        ),
     ],
 )
 def test_facts_beside_sales_are_typed_and_dated_by_arrival_unless_they_say(
@@ -231,6 +238,33 @@ def test_facts_beside_sales_are_typed_and_dated_by_arrival_unless_they_say(
     row = rows.iloc[0].to_dict()
     assert row[table.info["partition"]] == pd.Timestamp(NOW.date())
     assert {name: row[name] for name in expected} == expected
+
+
+def test_a_covariate_that_is_no_number_or_has_a_name_of_ours_is_a_reject_that_says_so(drop):
+    columns = {"target_date": "a", "name": "b", "value": "c", "known_from": "a"}
+    shop = drop(asset="covariates", columns=columns)
+    lines = ["mail,1", "mail,nan", "mail,", "spend,20000000", "spend,1e12", "price_ratio,0.9", "lag_7,3"]
+    shop.write("a.csv", "a,b,c\n" + "".join(f"2026-05-01,{line}\n" for line in lines))
+    shop.land()
+    rows, rejects = shop.facts([date(2026, 5, 1)])
+    assert list(rows["value"]) == [1.0, 2e7]
+    assert list(rejects["reason"]) == [
+        "value 'nan' is not a finite number",
+        "value is empty",
+        "value '1e12' is beyond limits.max_price, 100000000",
+        "name 'price_ratio' is a name of the platform's own; give it another",
+        "name 'lag_7' is a name of the platform's own; give it another",
+    ]
+
+
+def test_a_covariate_without_a_name_is_refused_in_the_settings_and_may_have_one_for_all_rows(drop):
+    columns = {"target_date": "a", "value": "c", "known_from": "a"}
+    with pytest.raises(ValueError, match=r"constants\.name"):
+        drop(asset="covariates", columns=columns)
+    shop = drop(asset="covariates", columns=columns, constants={"name": "warmth"})
+    shop.write("a.csv", "a,c\n2026-05-01,1\n")
+    shop.land()
+    assert list(shop.facts([date(2026, 5, 1)])[0]["name"]) == ["warmth"]
 
 
 def test_master_data_out_of_bounds_is_a_reject(drop):

@@ -250,6 +250,16 @@ def create_tables() -> None:
         info={"key": ("digest",), "write": "append", "partition": None, "owner": "python"},
     )
     op.create_table(
+        "artifact_days",
+        sa.Column("as_of", sa.Date(), autoincrement=False, nullable=False),
+        sa.Column("model", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("digest", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("chosen", sa.Boolean(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("as_of", "model"),
+        comment="The artefact that each model which refits uses on a day, and whether a tenant chose it.",
+        info={"key": ("as_of", "model"), "write": "replace", "partition": "as_of", "owner": "python"},
+    )
+    op.create_table(
         "artifact_choices",
         sa.Column("choice_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("valid_from", sa.Date(), autoincrement=False, nullable=False),

@@ -1,0 +1,208 @@
+"""``forecast_intervals[D]``: quantiles around every forecast of origin D, calibrated on the errors known by then."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from forecast_platform.accuracy.buckets import HORIZON_BUCKETS
+from forecast_platform.assets.catalog import add_figures, table_metadata
+from forecast_platform.assets.past_errors import (
+    FRACTIONAL,
+    KNOWN,
+    PastErrorsOfDays,
+    by_model,
+    outlook_of,
+    required_states,
+)
+from forecast_platform.assets.scope import TenantScope, day_range
+from forecast_platform.days import days_between
+from forecast_platform.digest import combine
+from forecast_platform.forecasting.calibration import Calibration, PastErrors, calibrate
+from forecast_platform.io_managers.batches import Batch, BatchStream, RecordedBatches, batch_digest, recorded_batches
+from forecast_platform.io_managers.reads import reads_of
+from forecast_platform.io_managers.warehouse import PartitionState, Session
+from forecast_platform.partitions import DayWindow
+from forecast_platform.tables import QUANTILES
+
+CODE_VERSION = "1"
+"""Raise it with every change to the numbers."""
+
+VERSIONS = """
+    select origin_date, model, version_id, digest from forecast_versions
+    where origin_date between :first and :last and series > 0 order by origin_date, model, version_id
+"""
+
+FORECASTS = f"""
+    with known as (
+      select f.version_id, f.series_id, f.horizon, f.mean, max(f.version_id) over (partition by f.series_id) as newest
+      from forecasts f
+      join forecast_versions versions on versions.version_id = f.version_id
+      where f.origin_date = :origin and versions.origin_date = :origin and versions.model = :model
+    )
+    select known.version_id, known.series_id, known.horizon, known.mean, {KNOWN}
+    from known
+    left join series_scales scales on scales.as_of = :origin and scales.series_id = known.series_id
+    left join demand_classes classes on classes.as_of = :origin and classes.series_id = known.series_id
+    where known.version_id = known.newest
+"""
+
+States = dict[str, dict[date, PartitionState]]
+
+
+def build_forecast_intervals_asset(scope: TenantScope) -> dg.AssetsDefinition:
+    errors, origins = 1 - scope.tenant.calibration_window, 1 - scope.tenant.calibration_window - scope.tenant.horizon
+    windows = {
+        "forecasts": 0,
+        "forecast_errors": errors,
+        "series_scales": origins,
+        "demand_classes": origins,
+        "daily_sales": 1 - scope.tenant.training_window,
+    }
+
+    @dg.asset(
+        key=scope.key("forecast_intervals"),
+        deps=[dg.AssetDep(scope.key(name), partition_mapping=DayWindow(back, 0)) for name, back in windows.items()],
+        io_manager_key=scope.batches_key,
+        metadata=table_metadata(scope, "forecast_intervals"),
+        code_version=CODE_VERSION,
+        group_name=scope.name,
+        kinds={"numpy", scope.settings.backend},
+        owners=scope.tenant.owners,
+        **scope.partitioned(),
+    )
+    def forecast_intervals(context: dg.AssetExecutionContext) -> BatchStream:
+        """80 % and 95 % intervals and the median of every forecast, calibrated on the errors stored so far.
+
+        A model's errors of the calibration window say how far its forecasts are to be trusted, by horizon and demand
+        class; while the ledger is young they lean on how the series itself has sold. Nothing is ever overwritten.
+        """
+        first, last = day_range(context)
+        scope.require_closed("forecast_intervals", last)
+        return BatchStream(_batches(context, scope, first, last))
+
+    return forecast_intervals
+
+
+def _batches(context: dg.AssetExecutionContext, scope: TenantScope, first: date, last: date) -> Iterator[Batch]:
+    """One batch per origin and model, in order; computed only where the ledger has no equal one."""
+    states = required_states(scope, first, last)
+    for asset, days in states.items():
+        reads_of(context).saw_partitions(asset, sorted(days), days)
+    versions: dict[date, dict[str, list[str]]] = {}
+    with scope.warehouse.reading() as session:
+        asked = {"first": first, "last": last}
+        for origin, model, _, digest in reads_of(context).saw_rows(session, "forecast_versions", VERSIONS, asked):
+            versions.setdefault(origin, {}).setdefault(model, []).append(digest)
+    recorded = recorded_batches(scope.warehouse, "forecast_intervals", first, last)
+    past = PastErrorsOfDays(
+        scope, {day: states["series_scales"].get(day, state).rows for day, state in states["forecast_errors"].items()}
+    )
+    for origin in days_between(first, last):
+        batches = _origin_batches(scope, origin, versions.get(origin, {}), states, recorded, past)
+        add_figures(context, scope.key("forecast_intervals"), {origin: _figures(batches)})
+        yield from batches
+
+
+def _origin_batches(
+    scope: TenantScope,
+    origin: date,
+    versions: dict[str, list[str]],
+    states: States,
+    recorded: RecordedBatches,
+    past: PastErrorsOfDays,
+) -> list[Batch]:
+    with scope.warehouse.reading() as session:
+        fractional = _fractional(scope, session, states, origin)
+        names = combine(*(text for sku, location, _ in fractional for text in (sku, location)))
+        read = _read_digests(scope, states, origin) | {"fractional": names}
+        digests = {
+            model: batch_digest("forecast_intervals", origin, model, CODE_VERSION, read | {"versions": digests})
+            for model, digests in versions.items()
+        }
+        wanted = [model for model, digest in digests.items() if not recorded.holds(origin, model, digest)]
+        ids = np.array([series_id for _, _, series_id in fractional], dtype=np.int64)
+        known = dict(by_model(past.up_to(session, origin), ids)) if wanted else {}
+        return [
+            _batch(scope, session, origin, model, digest, ids, known.get(model))
+            if model in wanted
+            else Batch(origin, model, CODE_VERSION, {}, digest, None)
+            for model, digest in digests.items()
+        ]
+
+
+def _fractional(scope: TenantScope, session: Session, states: States, origin: date) -> list[tuple[Any, ...]]:
+    """Series that did not sell whole units only, in the training window: sku, location, id; in codepoint order."""
+    if not states["daily_sales"]:
+        return []
+    first = origin - timedelta(days=scope.tenant.training_window - 1)
+    return sorted(session.execute(FRACTIONAL, {"first": first, "last": origin}))
+
+
+def _read_digests(scope: TenantScope, states: States, origin: date) -> dict[str, Any]:
+    """Digests of everything that decides the rows of an origin, apart from the forecasts themselves."""
+    window, horizon = scope.tenant.calibration_window, scope.tenant.horizon
+    back = {
+        "forecast_errors": window - 1,
+        "series_scales": window - 1 + horizon,
+        "demand_classes": window - 1 + horizon,
+    }
+    return {"window": window, "horizon": horizon} | {
+        asset: combine(
+            *(
+                f"{day} {state.digest}"
+                for day, state in sorted(states[asset].items())
+                if origin - timedelta(days=days) <= day <= origin
+            )
+        )
+        for asset, days in back.items()
+    }
+
+
+def _batch(
+    scope: TenantScope,
+    session: Session,
+    origin: date,
+    model: str,
+    digest: str,
+    fractional: np.ndarray,
+    known: PastErrors | None,
+) -> Batch:
+    forecasts = session.arrow(FORECASTS, {"origin": origin, "model": model})
+    outlook = outlook_of(forecasts, fractional)
+    errors = PastErrors.none() if known is None else known
+    calibration = calibrate(errors, origin=np.datetime64(origin), window=scope.tenant.calibration_window)
+    quantiles = calibration.quantiles(outlook)
+    keys = {name: forecasts[name].to_numpy() for name in ("version_id", "series_id", "horizon")}
+    rows = pd.DataFrame(
+        {"origin_date": np.full(len(outlook), np.datetime64(origin, "ns"))}
+        | keys
+        | {name: quantiles[:, place] for place, name in enumerate(QUANTILES)}
+    )
+    return Batch(origin, model, CODE_VERSION, _summary(calibration), digest, rows)
+
+
+def _summary(calibration: Calibration) -> dict[str, Any]:
+    """What people are told of a batch."""
+    return {
+        "method": calibration.method,
+        "origins": calibration.origins,
+        "errors": calibration.errors,
+        "trust": {name: round(float(each), 4) for name, each in zip(HORIZON_BUCKETS, calibration.trust, strict=True)},
+    }
+
+
+def _figures(batches: list[Batch]) -> dict[str, Any]:
+    """Of one origin; nothing was calibrated where all was on record."""
+    made = [batch.inputs for batch in batches if batch.rows is not None]
+    if not made:
+        return {"models_calibrated": 0}
+    return {
+        "models_calibrated": len(made),
+        "errors": sum(each["errors"] for each in made),
+        "origins_in_ledger": min(each["origins"] for each in made),
+        "conformal": sum(each["method"] == "conformal" for each in made),
+    }
