@@ -11,41 +11,18 @@ import io
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from forecast_platform.arguments import DAY, CommandLineError, one_line_errors
+from forecast_platform.models_cli import models
+
 if TYPE_CHECKING:
     from forecast_platform.assets.scope import TenantScope
-
-DAY = click.DateTime(formats=["%Y-%m-%d"])
-
-
-class CommandLineError(click.ClickException):
-    """One clear line, exit code 2: the caller asked for something that cannot be."""
-
-    exit_code = 2
-
-
-def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn the errors a caller can mend into one line; everything else keeps its traceback."""
-
-    @functools.wraps(command)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        from forecast_platform.io_managers.warehouse import WarehouseError
-        from forecast_platform.settings import SettingsError
-
-        try:
-            return command(*args, **kwargs)
-        except SettingsError as error:
-            raise CommandLineError(str(error)) from error
-        except WarehouseError as error:
-            raise click.ClickException(str(error)) from error
-
-    return wrapper
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,6 +32,9 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", message=".*is currently in (beta|preview).*")
+
+
+main.add_command(models)
 
 
 @main.command()

@@ -30,6 +30,7 @@ from forecast_platform.assets.forecast_intervals import build_forecast_intervals
 from forecast_platform.assets.forecasts import build_forecasts_asset
 from forecast_platform.assets.hierarchy_forecasts import build_hierarchy_forecasts_asset
 from forecast_platform.assets.interval_scores import build_interval_scores_asset
+from forecast_platform.assets.model_artifacts import build_model_artifacts_asset
 from forecast_platform.assets.publications import build_publications_asset
 from forecast_platform.assets.raw_sales import build_raw_sales_asset
 from forecast_platform.assets.scope import TenantScope
@@ -90,6 +91,7 @@ def build_tenant(scope: TenantScope) -> dg.Definitions:
         build_daily_sales_asset(scope),
         build_features_asset(scope),
         build_demand_classes_asset(scope),
+        *filter(None, [build_model_artifacts_asset(scope)]),
         build_forecasts_asset(scope),
         build_forecast_errors_asset(scope),
         build_forecast_intervals_asset(scope),

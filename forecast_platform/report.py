@@ -35,14 +35,14 @@ def accuracy_table(scope: TenantScope) -> str:
     columns: Sequence[tuple[str, str, Callable[[float], str]]] = (
         ("model", "model", str),
         ("n", "scored", lambda value: f"{int(value):,}"),
-        ("wape", "WAPE", _ratio),
-        ("mean_rmsse", "RMSSE", _ratio),
-        ("mean_mase", "MASE", _ratio),
-        ("bias", "bias", _signed),
-        ("fva_wape", "FVA (WAPE)", _signed),
-        ("fva_rmsse", "FVA (RMSSE)", _signed),
+        ("wape", "WAPE", ratio),
+        ("mean_rmsse", "RMSSE", ratio),
+        ("mean_mase", "MASE", ratio),
+        ("bias", "bias", signed),
+        ("fva_wape", "FVA (WAPE)", signed),
+        ("fva_rmsse", "FVA (RMSSE)", signed),
     )
-    return _table("Accuracy by model; FVA: better than seasonal_naive_7 by", scores, columns)
+    return text_table("Accuracy by model; FVA: better than seasonal_naive_7 by", scores, columns)
 
 
 def status_table(scope: TenantScope) -> str:
@@ -72,7 +72,7 @@ def status_table(scope: TenantScope) -> str:
         ("rows", "rows in all", lambda value: f"{value:,}"),
         ("gaps", "missing days", str),
     )
-    return _table(f"{scope.name}: open day {scope.today()} ({scope.tenant.timezone})", pd.DataFrame(lines), columns)
+    return text_table(f"{scope.name}: open day {scope.today()} ({scope.tenant.timezone})", pd.DataFrame(lines), columns)
 
 
 def _gaps(days: Sequence[date], closed: date) -> str:
@@ -83,15 +83,18 @@ def _gaps(days: Sequence[date], closed: date) -> str:
     return in_words(missing) if missing else "none"
 
 
-def _ratio(value: float) -> str:
+def ratio(value: float) -> str:
+    """A figure of accuracy, to three decimals."""
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """The same with its sign."""
     return "-" if value is None or math.isnan(value) else f"{value:+.3f}"
 
 
-def _table(title: str, rows: pd.DataFrame, columns: Sequence[tuple[str, str, Callable]]) -> str:
+def text_table(title: str, rows: pd.DataFrame, columns: Sequence[tuple[str, str, Callable]]) -> str:
+    """Rows as a table of text; ``columns`` say the name, the heading and how a value is shown."""
     table = Table(title=title, title_justify="left")
     for index, (_, heading, _) in enumerate(columns):
         table.add_column(heading, justify="left" if index == 0 else "right")

@@ -53,6 +53,15 @@ def saying(content: object) -> Callable[[BaseHTTPRequestHandler, dict], None]:
     return sending(json.dumps({"choices": [{"message": {"role": "assistant", "content": content}}]}).encode())
 
 
+def saying_of(phrase: Callable[[str], str]) -> Callable[[BaseHTTPRequestHandler, dict], None]:
+    """Answer with ``phrase`` of the sentence that was sent."""
+
+    def answer(handler: BaseHTTPRequestHandler, body: dict) -> None:
+        saying(phrase(body["messages"][-1]["content"]))(handler, body)
+
+    return answer
+
+
 def sending(body: bytes, *, status: int = 200, **headers: str) -> Callable[[BaseHTTPRequestHandler, dict], None]:
     def answer(handler: BaseHTTPRequestHandler, _body: dict) -> None:
         handler.send_response(status)

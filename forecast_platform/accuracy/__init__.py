@@ -5,6 +5,7 @@ Dagster, no database.
 """
 
 from forecast_platform.accuracy.buckets import HORIZON_BUCKETS, horizon_bucket
+from forecast_platform.accuracy.intervals import pinball_loss, quantile_scores
 from forecast_platform.accuracy.metrics import error_metrics, forecast_value_added, scaled_metrics, series_scaled_errors
 from forecast_platform.accuracy.scales import demand_scales, series_scales
 
@@ -14,6 +15,8 @@ __all__ = [
     "error_metrics",
     "forecast_value_added",
     "horizon_bucket",
+    "pinball_loss",
+    "quantile_scores",
     "scaled_metrics",
     "series_scaled_errors",
     "series_scales",

@@ -120,7 +120,7 @@ def card_lines(
 ) -> list[str]:
     """What a model is and how good it was, as the rows of a Markdown table."""
     rows = [("spec", f"`{spec}`"), ("code version", f"`{code_version}`"), ("published for", f"{share:.0%} of series")]
-    if parts:
+    if len(parts) > 1:
         told = sorted(((value, name) for name, value in parts.items() if value >= 0.005), reverse=True)
         rows.append(
             ("weights: share of what moves a forecast", ", ".join(f"{name} {value:.0%}" for value, name in told))

@@ -1,7 +1,8 @@
 """The panels of a range of origins: what each of them sees of sales, master data and what is known ahead.
 
 Shared by every asset that fits a model. Rows are read from the warehouse once for a range, and each origin's panel is
-cut from them when it is asked for: it holds nothing that became known after that origin.
+cut from them when it is asked for: it holds nothing that became known after that origin. So a plan or covariate that is
+known from day K touches the forecasts of origin K and later ones, by models that read covariates, and no earlier ones.
 """
 
 from datetime import date, timedelta

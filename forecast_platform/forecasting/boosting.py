@@ -264,7 +264,7 @@ def grow(lesson: Lesson, weight: Array, settings: Mapping[str, Any], *, trees: i
 
 
 FACTOR_BOUNDS = (0.8, 1.5)
-"""On Online Retail the factor is about 1.25. A panel of few series, one of them beyond belief, must not rule the others."""
+"""On Online Retail it is about 1.25. Of a panel of few series, one beyond belief must not rule the others."""
 
 
 def total_factor(lesson: Lesson, trees: str) -> float:

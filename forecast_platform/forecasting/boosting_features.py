@@ -27,7 +27,7 @@ MEANS = (3, 7, 14, 28, REACH)
 PRIOR_DAYS = 7.0
 """The level of a series is that of its days and of this many days without a sale but for one unit in all of them."""
 
-LARGE_LEVELS, LARGE_SALES = 10.0, 4.0
+LARGE_LEVELS, LARGE_UNITS = 10.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class OriginFacts:
 
     Attributes:
         level: n; the unit of everything else, above 0.
-        large: n; units of a day that is out of the ordinary: ten times the level, or four sales of the usual size.
+        large: n; units of a day that is out of the ordinary: above ten times the level and above one.
         table: n x p of float32; ``names`` its columns.
         by_weekday: 7 x n x q of float32 for the seven slots ahead; ``slot_names`` its columns.
     """
@@ -121,12 +121,10 @@ def origin_facts(facts: PanelFacts, origin: int) -> OriginFacts:
         columns[f"mean_{days}"] = _ratio(total, count) / level
     columns |= _sales_facts(units, observed, level)
     columns |= _recent_facts(facts, origin, level)
-    sold = (units > 0).astype(float)
-    size = (sum_rows(units) + 1.0) / (sum_rows(sold) + 1.0)
     slots = _weekday_facts(units, observed, level, facts.group)
     return OriginFacts(
         level=level,
-        large=np.maximum(LARGE_LEVELS * level, LARGE_SALES * size),
+        large=np.maximum(LARGE_LEVELS * level, LARGE_UNITS),
         table=np.stack(list(columns.values()), axis=1).astype(np.float32),
         by_weekday=np.stack([np.stack(list(slot.values()), axis=1) for slot in slots]).astype(np.float32),
         names=tuple(columns),

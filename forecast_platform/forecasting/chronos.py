@@ -46,6 +46,13 @@ class Chronos2(_PanelForecaster):
     threads : int, default=1
         Threads of torch on the processor.
 
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from forecast_platform.forecasting.chronos import Chronos2
+    >>> y = pd.Series([4.0, 1.0, 1.0, 1.0, 1.0, 6.0, 7.0] * 12)
+    >>> Chronos2(path="amazon/chronos-2").fit(y).predict(fh=[1, 2])  # doctest: +SKIP
+
     References
     ----------
     Ansari et al., "Chronos-2: From Univariate to Universal Forecasting", 2025.

@@ -26,6 +26,7 @@ HISTORY_DAYS = 120
 """Days that ADI and CV² rest on, to tell how many sales those were."""
 
 LEAST_CV2 = 0.1
+"""Added to every variation of sizes: no size is known to the unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class Outlook:
         mean: expected units.
         horizon: days ahead, 1 or more.
         segment: place of the demand class in ``DEMAND_CLASSES``.
-        scale_sq: mean squared one-day difference; NaN or 0 where there is none.
+        scale_sq: mean squared one-day difference; 0 for a constant series, NaN for one whose first sale was today.
         adi, cv2: gaps and sizes of ``demand_classes``; NaN where nothing was sold.
         whole: whether the series sells whole units only.
     """
@@ -58,13 +59,13 @@ class Outlook:
 
     @property
     def gaps(self) -> Array:
-        """``adi``, the median of the others where nothing was sold."""
-        return _with_median(self.adi, 1.0)
+        """``adi``; where a single day at most is known, which would call any series steady, the median of the others."""
+        return _with_median(np.where(np.isnan(self.scale_sq), np.nan, self.adi), 1.0)
 
     @property
     def sizes(self) -> Array:
         """``cv2``, likewise."""
-        return _with_median(self.cv2, PRIOR_CV2)
+        return _with_median(np.where(np.isnan(self.scale_sq), np.nan, self.cv2), PRIOR_CV2)
 
     @property
     def level(self) -> Array:

@@ -22,6 +22,8 @@ from forecast_platform.forecasting.pooling import nested
 
 BASE_SPREAD = 0.1
 """How far a regression's weekday factors and effects may be from those of its group before its own terms."""
+GROWTH_SPREAD = 0.05
+"""Standard deviation of a month's growth; see ``profiles.ProfileDesign``."""
 LINEAR_MIN_HISTORY = 20
 """Observed days below which a regression on lags is not believed."""
 
@@ -221,7 +223,7 @@ class WeekdayProfile(_ExplainedForecaster):
 
     _tags: ClassVar[dict[str, Any]] = {"capability:exogenous": True}
 
-    def __init__(self, half_life=28.0, profile_spread=0.1, growth_spread=0.05):
+    def __init__(self, half_life=28.0, profile_spread=0.1, growth_spread=GROWTH_SPREAD):
         self.half_life = half_life
         self.profile_spread = profile_spread
         self.growth_spread = growth_spread
@@ -297,9 +299,9 @@ class Ensemble(_ExplainedForecaster):
 class LagRegression(_ExplainedForecaster):
     """One ridge regression per series on its own recent past, around its base; recursive over the horizon.
 
-    The base is a short level times the weekday factors and covariate effects of the series' group, as in
-    ``WeekdayProfile``. Lags and rolling means, as their distance from the base, weekday effects and covariate
-    effects of the series' own correct it, each as far as the series' days bear it out.
+    The base is a short level that grows as its location does, times the weekday factors and covariate effects of
+    the series' group, as in ``WeekdayProfile``. Lags and rolling means, as their distance from the base, weekday
+    effects and covariate effects of the series' own correct it, each as far as the series' days bear it out.
 
     Parameters
     ----------
@@ -350,6 +352,7 @@ class LagRegression(_ExplainedForecaster):
         pools = _pools(self._context, len(y))
         self.base_ = profiles.fit_base(np.ascontiguousarray(y.T), pools, spread=BASE_SPREAD, covariates=covariates)
         factors = np.ascontiguousarray(self.base_.factors.T)
+        self.growth_ = profiles.fit_growth(np.ascontiguousarray(y.T), self.base_.factors, pools, GROWTH_SPREAD)
         design = regression.LagDesign(
             lags=tuple(self.lags),
             windows=tuple(self.windows),
@@ -363,9 +366,10 @@ class LagRegression(_ExplainedForecaster):
         self.weights_ = regression.fit_lag_regression(y, factors, design, covariates=covariates)
 
     def _terms(self, horizon, covariates):
-        levels = np.repeat(self.weights_.level[:, None], horizon, axis=1)
+        grown = profiles.growth_factors(self.growth_, 0.0, horizon)
+        levels = self.weights_.level[:, None] * grown
         level, weekday, drivers = profiles.base_terms(self.base_, levels, covariates=covariates)
-        factors = np.ascontiguousarray(self.base_.ahead(horizon, covariates).T)
+        factors = np.ascontiguousarray(self.base_.ahead(horizon, covariates).T) * grown
         own_weekday, recent, own_drivers = regression.lag_regression_terms(
             self.weights_, self.design_, factors, covariates=covariates
         )

@@ -23,7 +23,7 @@ MONTH = 30.0
 """Days of the growth rates below."""
 MOST_GROWTH = 0.3
 """Largest correction of a level for growth, as a share of it."""
-GROWS_ON = 7
+GROWS_ON = 14
 """Days ahead up to which growth goes on."""
 
 
@@ -81,9 +81,7 @@ class ProfileFit:
 
     def levels(self, horizon: int) -> Array:
         """Levels of the days after the window, n x horizon: grown since its mean day, and on for ``GROWS_ON`` days."""
-        days = self.age[:, None] + np.minimum(np.arange(1, horizon + 1), GROWS_ON)
-        change = np.minimum(np.maximum(self.growth[:, None] * days, -MOST_GROWTH), MOST_GROWTH)
-        return self.level[:, None] * (1.0 + change)
+        return self.level[:, None] * growth_factors(self.growth, self.age, horizon)
 
 
 def fit_base(y: Array, pools: Sequence[Array], *, spread: float, covariates: Array | None = None) -> Base:
@@ -112,7 +110,7 @@ def fit_profile(
     y = np.ascontiguousarray(y.T)
     base = fit_base(y, pools, spread=design.spread, covariates=covariates)
     level, age = discounted_level(y, base.factors, design.half_life)
-    growth = _growth(y, base.factors, pools, design.growth_spread)
+    growth = fit_growth(y, base.factors, pools, design.growth_spread)
     return ProfileFit(level=level, age=age, growth=growth, base=base)
 
 
@@ -159,7 +157,13 @@ def discounted_level(y: Array, factors: Array, half_life: float) -> tuple[Array,
         return level, np.where(days > 0, age / days, 0.0)
 
 
-def _growth(y: Array, factors: Array, pools: Sequence[Array], spread: float) -> Array:
+def growth_factors(growth: Array, age: Array | float, horizon: int) -> Array:
+    """Factors n x horizon of levels that are ``age`` days old at the origin and grow by a share of them a day."""
+    days = np.reshape(age, (-1, 1)) + np.minimum(np.arange(1, horizon + 1), GROWS_ON)
+    return 1.0 + np.minimum(np.maximum(growth[:, None] * days, -MOST_GROWTH), MOST_GROWTH)
+
+
+def fit_growth(y: Array, factors: Array, pools: Sequence[Array], spread: float) -> Array:
     """Growth a day of each series' location, as a share of its level today, pulled to that of all series: n.
 
     The slope of the pool's total units over what its weekdays would make of a steady level, by weighted least

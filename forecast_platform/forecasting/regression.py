@@ -303,7 +303,7 @@ RIDGES = (0.5, 2.0, 8.0)
 INNER_DAYS = 14
 """Days of an inner test, and days from one to the next."""
 INNER_ORIGINS = 2
-INNER_SERIES = 1500
+INNER_SERIES = 600
 """Series that the choice looks at: evenly spaced in the panel's order. The choice costs a tenth of the fit."""
 
 

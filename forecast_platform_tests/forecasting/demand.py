@@ -13,6 +13,8 @@ from forecast_platform.forecasting import Panel, SeriesIndex
 ORIGIN = date(2026, 5, 31)
 WINDOW = 120
 TEXT = pd.ArrowDtype(pa.string())
+POOLED = ("linear", "weekday_profile", "ensemble")
+"""Default models that borrow from like series: what one series sells moves the others' forecasts a little."""
 
 
 def ordinary(series: int = 40, *, seed: int = 1, days: int = WINDOW) -> np.ndarray:

@@ -26,8 +26,8 @@ def test_a_refit_day_is_the_last_one_and_the_same_for_every_day_until_the_next(d
 
 
 def test_a_refit_day_by_hand():
-    assert date(2026, 1, 1).toordinal() % 28 == 19
-    assert refit_day(date(2026, 1, 1), 28) == date(2025, 12, 13)
+    assert date(2026, 1, 1).toordinal() % 28 == 25
+    assert refit_day(date(2026, 1, 1), 28) == date(2025, 12, 7)
     with pytest.raises(ValueError, match="1 or more"):
         refit_day(date(2026, 1, 1), 0)
 
@@ -57,5 +57,5 @@ def test_a_version_says_which_artefact_made_it():
 
 
 def test_a_model_that_is_fitted_for_every_origin_has_no_artefact():
-    with pytest.raises(ValueError, match="linear.*keeps no artefact"):
+    with pytest.raises(ValueError, match=r"linear.*keeps no artefact"):
         learn(panel_of(np.ones((2, 40))), LINEAR)

@@ -179,10 +179,8 @@ def test_a_days_run_uses_the_trees_it_is_given():
     from forecast_platform.forecasting.artifacts import learn
 
     content = learn(panel, model)
-    own, given = (
-        next(iter(forecast_origin(panel, [model], horizon=7, artifacts=each)))
-        for each in ({}, {"trees": lambda: content})
-    )
+    own = next(forecast_origin(panel, [model], horizon=7))
+    given = next(forecast_origin(panel, [model], horizon=7, artifacts={"trees": lambda: content}))
     assert np.array_equal(own.mean, given.mean)
 
     def gone():

@@ -94,6 +94,8 @@ def test_a_forecast_and_a_past_of_nothing_is_nothing():
 
 def test_what_is_not_known_of_a_series_is_that_of_the_others():
     known = [(2.0, 8.0, 4.0, 0.2, True), (2.0, 8.0, 6.0, 0.4, True), (2.0, 8.0, 5.0, 0.3, True)]
-    law = law_of(outlook([*known, (2.0, np.nan, np.nan, np.nan, True)]))
-    middle = law_of(outlook([(2.0, np.nan, 5.0, 0.3, True)]))
-    assert law.chance[3] == middle.chance[0] and law.middle[3] == middle.middle[0]
+    # The last one sold for the first time today: a sale on each of one days says nothing.
+    law = law_of(outlook([*known, (2.0, np.nan, np.nan, np.nan, True), (2.0, np.nan, 1.0, 0.0, True)]))
+    middle = law_of(outlook([(2.0, 8.0, 5.0, 0.3, True), (2.0, np.nan, np.nan, np.nan, True)]))
+    for new in (3, 4):
+        assert law.chance[new] == middle.chance[1] and law.middle[new] == middle.middle[1]

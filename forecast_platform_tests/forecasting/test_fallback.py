@@ -27,7 +27,8 @@ def test_a_few_days_are_brought_to_a_level_by_the_weekdays_they_were():
     y, group = with_young([6.0])
     got = fallback_forecast(y, group, horizon=8)
     assert got[3, :7].mean() == pytest.approx(3.0, rel=0.1)
-    assert got[3] == pytest.approx(got[2] / 8 * got[3, :7].mean())
+    # Its own single day pulls its week a little from the group's.
+    assert got[3] == pytest.approx(got[2] / 8 * got[3, :7].mean(), abs=0.5)
     assert got[3, 6] == got[3, :7].max()
     assert got[3, 7] == got[3, 0]
 

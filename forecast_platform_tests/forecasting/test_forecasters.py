@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecast_platform.forecasting.context import PanelContext
 from forecast_platform.forecasting.models import OWN, model_specs
 from forecast_platform_tests.forecasting.demand import awkward, ordinary
 
 CORE = [name for name, own in OWN.items() if own.module == "forecasters"]
 """Those that need no library beyond the platform's own; the others have test files of their own."""
+POOLED_CLASSES = ("LagRegression", "WeekdayProfile", "Ensemble")
 
 
 def forecaster(class_name, **parameters):
@@ -63,7 +65,7 @@ def test_series_of_unequal_length_and_with_gaps_lie_on_one_calendar(class_name):
     assert np.array_equal(got["units"].to_numpy().reshape(len(y), 3), expected, equal_nan=True)
 
 
-@pytest.mark.parametrize("class_name", CORE)
+@pytest.mark.parametrize("class_name", [name for name in CORE if name not in POOLED_CLASSES])
 def test_every_series_gets_the_bits_it_gets_alone(class_name):
     y = np.concatenate([ordinary(30), np.stack(list(awkward().values()))])
     together = forecaster(class_name).fit(y[:, None, :]).predict(fh=np.arange(1, 29))[:, 0, :]
@@ -72,24 +74,86 @@ def test_every_series_gets_the_bits_it_gets_alone(class_name):
         assert np.array_equal(alone[0], together[row], equal_nan=True), row
 
 
-def test_covariates_known_ahead_reach_the_regression_by_array_and_by_frame():
+@pytest.mark.parametrize("class_name", POOLED_CLASSES)
+def test_copies_of_a_panel_in_other_order_get_the_same_forecasts_but_for_rounding(class_name):
+    y = np.nan_to_num(ordinary(30))
+    order = np.random.default_rng(0).permutation(30)
+    got = forecaster(class_name).fit(y[:, None, :]).predict(fh=[1, 7])[:, 0, :]
+    shuffled = forecaster(class_name).fit(y[order][:, None, :]).predict(fh=[1, 7])[:, 0, :]
+    assert np.allclose(shuffled, got[order], rtol=1e-9)
+
+
+def promoted_panel():
     generator = np.random.default_rng(3)
-    promotion = (generator.random((5, 1, 134)) < 0.2).astype(float)
-    y = 4.0 + 6.0 * promotion[:, 0, :120] + generator.normal(0, 0.1, (5, 120))
-    plain = forecaster("LagRegression", ridge=0.01)
-    forecast = plain.fit(y[:, None, :], X=promotion[:, :, :120]).predict(fh=np.arange(1, 15), X=promotion[:, :, 120:])
-    lift = forecast[:, 0, :][promotion[:, 0, 120:] == 1].mean() - forecast[:, 0, :][promotion[:, 0, 120:] == 0].mean()
-    assert lift == pytest.approx(6.0, abs=0.4)
+    x = np.stack([generator.random((40, 134)) < 0.1, np.round(generator.normal(1, 0.1, (40, 134)), 2)], axis=1)
+    x = x.astype(float)
+    rate = generator.lognormal(1.0, 1.0, (40, 1)) * (1 + 1.2 * x[:, 0]) * (2.0 - x[:, 1])
+    return generator.poisson(rate[:, :120]).astype(float), x
+
+
+@pytest.mark.parametrize("class_name", POOLED_CLASSES)
+def test_contributions_sum_to_the_forecast_and_bear_the_covariates_names(class_name):
+    y, x = promoted_panel()
+    context = PanelContext(
+        group=np.arange(40) % 4,
+        location=np.arange(40) % 2,
+        category=np.arange(40) % 2,
+        dates=pd.date_range("2026-01-01", periods=120),
+        covariates=("on_promotion", "price_ratio"),
+    )
+    horizon = np.arange(1, 15)
+    fitted = forecaster(class_name).in_context(context).fit(y[:, None, :], X=x[:, :, :120])
+    forecast = fitted.predict(fh=horizon, X=x[:, :, 120:])[:, 0, :]
+    terms = fitted.contributions(horizon, X=x[:, :, 120:])
+    recent = () if class_name == "WeekdayProfile" else ("recent sales",)
+    assert set(terms) == {"level", "weekday", *recent, "on_promotion", "price_ratio"}
+    assert np.abs(sum(terms.values()) - forecast).max() < 1e-9 * max(1.0, np.abs(forecast).max())
+    promoted = x[:, 0, 120:] == 1
+    assert terms["on_promotion"][~promoted] == pytest.approx(0.0, abs=0.15 * y.mean())
+    assert terms["on_promotion"][promoted].mean() > 0.5 * y.mean()
+    some = fitted.contributions([2, 9], X=x[:, :, [121, 128]])
+    assert np.allclose(some["weekday"], terms["weekday"][:, [1, 8]])
+
+
+@pytest.mark.parametrize("class_name", POOLED_CLASSES)
+def test_without_covariates_there_are_no_terms_of_them(class_name):
+    fitted = forecaster(class_name).fit(ordinary(8)[:, None, :])
+    assert set(fitted.contributions([1, 2])) <= {"level", "weekday", "recent sales"}
+    with pytest.raises(Exception, match="fit"):
+        forecaster(class_name).contributions([1])
+
+
+def test_an_ensemble_is_the_mean_of_its_members_and_the_profile_alone_where_there_is_too_little():
+    y = np.nan_to_num(ordinary(20))
+    y[3, :105] = np.nan
+    horizon = np.arange(1, 15)
+
+    def of(class_name, **parameters):
+        return forecaster(class_name, **parameters).fit(y[:, None, :]).predict(fh=horizon)[:, 0, :]
+
+    linear, profile, both = of("LagRegression"), of("WeekdayProfile"), of("Ensemble")
+    long = np.arange(20) != 3
+    assert np.allclose(both[long], (linear[long] + profile[long]) / 2)
+    assert np.allclose(both[3], profile[3])
+    assert np.allclose(of("Ensemble", linear_weight=0.0), profile)
+    assert np.allclose(of("Ensemble", linear_weight=1.0)[long], linear[long])
+
+
+@pytest.mark.parametrize("class_name", POOLED_CLASSES)
+def test_covariates_known_ahead_reach_a_forecaster_by_array_and_by_frame(class_name):
+    y, x = promoted_panel()
+    x = x[:, :1]
+    forecast = forecaster(class_name).fit(y[:, None, :], X=x[:, :, :120]).predict(fh=np.arange(1, 15), X=x[:, :, 120:])
+    lift = forecast[:, 0, :][x[:, 0, 120:] == 1].sum() / (x[:, 0, 120:] == 1).sum() / y.mean()
+    assert 1.6 < lift < 2.4
     days = pd.date_range("2026-01-01", periods=134, freq="D")
-    past, ahead = (pd.MultiIndex.from_product([range(5), part]) for part in (days[:120], days[120:]))
-    by_frame = forecaster("LagRegression", ridge=0.01).fit(
+    past, ahead = (pd.MultiIndex.from_product([range(40), part]) for part in (days[:120], days[120:]))
+    by_frame = forecaster(class_name).fit(
         pd.DataFrame({"y": y.reshape(-1)}, index=past),
-        X=pd.DataFrame({"promotion": promotion[:, 0, :120].reshape(-1)}, index=past),
+        X=pd.DataFrame({"promotion": x[:, 0, :120].reshape(-1)}, index=past),
     )
-    got = by_frame.predict(
-        fh=np.arange(1, 15), X=pd.DataFrame({"promotion": promotion[:, 0, 120:].reshape(-1)}, index=ahead)
-    )
-    assert np.array_equal(got["y"].to_numpy().reshape(5, 14), forecast[:, 0, :])
+    got = by_frame.predict(fh=np.arange(1, 15), X=pd.DataFrame({"promotion": x[:, 0, 120:].reshape(-1)}, index=ahead))
+    assert np.array_equal(got["y"].to_numpy().reshape(40, 14), forecast[:, 0, :])
 
 
 @pytest.mark.parametrize(
@@ -102,6 +166,11 @@ def test_covariates_known_ahead_reach_the_regression_by_array_and_by_frame():
         ("LagRegression", {"lags": (0, 7)}),
         ("LagRegression", {"ridge": 0.0}),
         ("LagRegression", {"day_shrinkage": -1.0}),
+        ("LagRegression", {"windows": (0,)}),
+        ("WeekdayProfile", {"half_life": 0.0}),
+        ("WeekdayProfile", {"profile_spread": -0.1}),
+        ("WeekdayProfile", {"growth_spread": float("nan")}),
+        ("Ensemble", {"linear_weight": 1.5}),
     ],
 )
 def test_arguments_that_cannot_work_are_refused_by_name(class_name, parameters):

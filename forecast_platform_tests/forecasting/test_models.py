@@ -36,7 +36,7 @@ def test_a_bare_class_name_means_its_defaults():
 
 
 def test_the_history_a_model_needs_follows_from_its_arguments():
-    needs = {"Naive()": 1, "SeasonalNaive(sp=14)": 14, "MovingAverage()": 7, "LagRegression(lags=(1, 28))": 34}
+    needs = {"Naive()": 1, "SeasonalNaive(sp=14)": 14, "MovingAverage()": 7, "LagRegression(lags=(1, 35))": 35}
     assert {text: spec(text).min_history for text in needs} == needs
     assert spec("LagRegression()").min_history == 20
     assert spec("NaiveForecaster()").min_history == 20

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast_platform.forecasting.scopes import ScopedRows
@@ -53,6 +53,7 @@ def by_hand(rows: pd.DataFrame, series: int, day: pd.Timestamp, origin: date) ->
     return best and best[1]
 
 
+@settings(deadline=None)
 @given(tables, st.integers(-3, 3), st.randoms(use_true_random=False))
 def test_the_row_that_counts_is_that_of_a_search_by_hand(rows: list[dict], origin: int, shuffler):
     shuffler.shuffle(rows)

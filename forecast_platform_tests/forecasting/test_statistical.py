@@ -105,5 +105,5 @@ def test_a_frame_of_series_of_unequal_length_gives_what_the_array_gives():
 
 
 def test_a_model_that_is_not_there_is_refused_with_those_that_are():
-    with pytest.raises(ValueError, match="Prophet.*AutoETS"):
+    with pytest.raises(ValueError, match=r"Prophet.*AutoETS"):
         statsforecast(model="Prophet")

@@ -1,6 +1,6 @@
 """The whole content of a warehouse by name: what two runs, or two warehouses, must agree on.
 
-Ids are replaced by what they stand for, and the log's clock and run ids are left out.
+Ids are replaced by what they stand for; clocks and run ids are left out.
 """
 
 from __future__ import annotations
@@ -74,9 +74,10 @@ VIEWS: dict[str, str] = {
         *("forecast_intervals_by_sku", "interval_coverage"),
         *("weekly_forecasts_by_sku", "latest_hierarchy_forecasts", "forecast_explanations_by_sku"),
         *("forecast_accuracy", "forecast_accuracy_by_series", "forecast_accuracy_total"),
+        *("published_forecasts", "published_accuracy", "champion_changes"),
     )
 }
-IDS = {"series_id", "version_id", "calibration_id"}
+IDS = {"series_id", "version_id", "calibration_id", "batch_id", "published_at"}
 
 
 def contents(warehouse: Warehouse, *, only: set[str] | None = None) -> dict[str, pd.DataFrame]:

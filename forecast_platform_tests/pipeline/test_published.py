@@ -12,6 +12,7 @@ import pytest
 
 from forecast_platform_tests.pipeline.content import assert_same, contents
 from forecast_platform_tests.pipeline.shop import Shop, day, sales_lines
+from forecast_platform_tests.test_text_generator import saying_of, server
 
 ASSETS = ("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations")
 LEDGER = {*ASSETS, "publications"}
@@ -161,3 +162,48 @@ def test_weeks_are_scored_once_they_are_over(made: Shop, at: Callable):
         assert row.coverage_95 == pytest.approx(own["actual"].between(own["q025"], own["q975"]).mean())
     ahead = (pd.to_datetime(weeks["week_ending"]) - pd.to_datetime(weeks["origin_date"])).dt.days
     assert (weeks["weeks_ahead"] == ahead // 7).all() and (ahead >= 7).all()
+
+
+@pytest.mark.parametrize("backend", QUICK_IN_DUCKDB)
+def test_a_late_sale_appends_what_it_moves_and_words_are_asked_for_once(
+    new_shop: Callable[..., Shop], backend: str, at: Callable
+):
+    """One series is corrected: its forecast is explained anew, and what the generator said of the others stays."""
+    last = day(HISTORY + ORIGINS - 1)
+    with server(saying_of(lambda sentence: f"In short: {sentence}")) as (url, asked):
+        generator = {"url": url, "model": "m", "series": 3, "timeout_seconds": 30.0}
+        models = {"moving_average_7": "MovingAverage(window=7)"}
+        shop = run(
+            with_sales(new_shop(backend, **SETTINGS, models=models, text_generator=generator)),
+            at,
+            first=HISTORY + ORIGINS - 1,
+        )
+        before = explanations(shop)
+        assert len(asked) == 3 == before["summary"].str.startswith("In short: ").sum()
+        largest = shop.warehouse.read(
+            "select sku, location from forecasts_by_sku where horizon = 1 and model = 'moving_average_7'"
+            " order by mean desc, sku, location limit 1"
+        ).iloc[0]
+        shop.put("late.csv", [f"late,{day(HISTORY)},{largest['sku']},{largest['location']},40,1.00,late"])
+        with at(day(HISTORY + ORIGINS)):
+            shop.run_facts(day(HISTORY), last)
+            shop.run(["forecasts", *shop.chain.accuracy], last, last)
+        assert len(asked) == 4 and asked[-1]["messages"][-1]["content"] != asked[0]["messages"][-1]["content"]
+        with at(day(HISTORY + ORIGINS)):
+            shop.run(ASSETS, last, last)
+        assert len(asked) == 4
+    after = explanations(shop)
+    kept = after.merge(before, on=["sku", "location", "summary", "contributions"])
+    assert len(after) == len(before) + 1 and len(kept) == len(before)
+    appended = shop.warehouse.read("select asset, rows from ledger_batches order by batch_id")
+    newest = appended.groupby("asset")["rows"].last()
+    assert newest["forecast_explanations"] == 1 and newest["publications"] == 1
+    nodes = shop.warehouse.read("select level, mean from latest_hierarchy_forecasts where horizon = 1")
+    assert nodes.groupby("level")["mean"].sum().std() < 1e-6
+
+
+def explanations(shop: Shop) -> pd.DataFrame:
+    rows = shop.warehouse.read(
+        "select sku, location, summary, contributions from forecast_explanations join series using (series_id)"
+    )
+    return rows.astype(str)
