@@ -154,6 +154,8 @@ def affected(
         "features": features,
         "series_scales": scales,
         "demand_classes": scales,
+        # Which refit day the newest origin uses is the model's own affair; where nothing changed, this makes nothing.
+        "model_artifacts": {closed},
         "forecasts": {closed} if features & trained_on else set(),
         "forecast_errors": facts,
         "error_sums": sums,

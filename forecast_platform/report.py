@@ -11,12 +11,15 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from forecast_platform.assets.model_artifacts import refitting
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.days import days_between, in_words
 
 PARTITIONED = (
-    *("items", "locations", "suppliers", "plan", "inventory_levels", "raw_sales", "sales_rejects", "daily_sales"),
-    *("series_scales", "features", "demand_classes", "forecasts", "forecast_errors", "error_sums"),
+    *("items", "locations", "suppliers", "plan", "covariates", "inventory_levels"),
+    *("raw_sales", "sales_rejects", "daily_sales"),
+    *("series_scales", "features", "demand_classes", "model_artifacts"),
+    *("forecasts", "forecast_errors", "error_sums"),
     *("forecast_intervals", "interval_scores", "champions", "publications"),
     *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
 )
@@ -50,7 +53,7 @@ def status_table(scope: TenantScope) -> str:
     log = scope.warehouse.read("select asset, day, rows from partition_log order by asset, day")
     lines = []
     for asset in PARTITIONED:
-        if asset in scope.unfed_facts():
+        if asset in scope.unfed_facts() or (asset == "model_artifacts" and not refitting(scope)):
             continue
         held = log[log["asset"] == asset]
         days = [day.date() for day in pd.to_datetime(held["day"])]

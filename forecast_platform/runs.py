@@ -80,7 +80,8 @@ class Progress:
 
 
 FOLLOWING_SALES = (
-    *("daily_sales", "series_scales", "features", "demand_classes", "forecasts", "forecast_errors", "error_sums"),
+    *("daily_sales", "series_scales", "features", "demand_classes", "model_artifacts"),
+    *("forecasts", "forecast_errors", "error_sums"),
     *("forecast_intervals", "interval_scores", "champions", "publications"),
     *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
 )

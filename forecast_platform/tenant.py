@@ -32,7 +32,7 @@ class Publication(BaseModel):
         {}, description="models that may be published for series of a demand class, the default first"
     )
     rolling_days: int = Field(28, ge=7, le=365, description="target days over which models are compared")
-    margin: float = Field(0.02, ge=0, lt=1, description="share of its RMSSE by which the incumbent must be beaten")
+    margin: float = Field(0.002, ge=0, lt=1, description="share of its RMSSE by which the incumbent must be beaten")
     for_days: int = Field(5, ge=1, le=60, description="days in a row on which it must be beaten")
     max_bias: float = Field(0.25, gt=0, description="|Σ error| / Σ actual above which a model is not published")
     min_errors: int = Field(56, ge=1, description="errors below which a series is judged with its segment")

@@ -265,8 +265,8 @@ def _usable(scope: TenantScope, model: ModelSpec, day: date, row: Sequence | Non
         return Artifact(problem=f"artefact {digest}, chosen for {model.name} on {day}, is not one of its own")
     if not chosen and (spec, code_version) != (model.spec, model.code_version):
         return Artifact(
-            problem=f"the artefact of {model.name} for {day} was learned by {spec} ({code_version}), not by {model.spec}"
-            f" ({model.code_version}): {again}"
+            problem=f"the artefact of {model.name} for {day} was learned by {spec} ({code_version}), not by"
+            f" {model.spec} ({model.code_version}): {again}"
         )
     return Artifact(digest, location)
 

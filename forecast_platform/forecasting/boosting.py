@@ -99,6 +99,11 @@ class GlobalBoosting(_PanelForecaster):
     columns), with Tweedie's loss, whose mean is the expected demand also where most days are zero. In a context with an
     artefact it learns nothing and only looks at the panel.
 
+    On Online Retail, learned every 28 days, its WAPE was 1.037, its mean RMSSE 1.301 and its bias -13 % on eight
+    origins from 2011-09-02 to 2011-10-14, horizon 14 (28-day mean x weekday profile: 1.083, 1.300, -10 %), and 0.938,
+    1.002 and +2 % on the origins 2011-10-29 to 2011-11-25 that no choice was made on. Learning from 30,490 series of
+    120 days took 26 s of CPU and 0.45 GB and made 0.15 MB; 28 days ahead of them 3.9 s.
+
     Parameters
     ----------
     horizon : int, default=28

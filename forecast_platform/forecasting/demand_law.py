@@ -59,7 +59,7 @@ class Outlook:
 
     @property
     def gaps(self) -> Array:
-        """``adi``; where a single day at most is known, which would call any series steady, the median of the others."""
+        """``adi``; where a day at most is known, which would call any series steady, the median of the others."""
         return _with_median(np.where(np.isnan(self.scale_sq), np.nan, self.adi), 1.0)
 
     @property

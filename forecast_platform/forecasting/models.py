@@ -93,9 +93,7 @@ OWN: Mapping[str, _Own] = {
     "LagRegression": _Own(
         ("lags", "windows", "half_life", "ridge", "day_shrinkage"), "2", _regression_history, exogenous=True
     ),
-    "WeekdayProfile": _Own(
-        ("half_life", "profile_spread", "growth_spread"), "1", lambda given: 1, exogenous=True
-    ),
+    "WeekdayProfile": _Own(("half_life", "profile_spread", "growth_spread"), "1", lambda given: 1, exogenous=True),
     "Ensemble": _Own(("linear_weight",), "1", lambda given: 1, exogenous=True),
     "GlobalBoosting": _Own(
         (

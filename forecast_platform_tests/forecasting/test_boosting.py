@@ -1,5 +1,6 @@
 """One set of trees over all series: what it knows, that it repeats to the bit, and that it survives odd panels."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -190,3 +191,10 @@ def test_a_days_run_uses_the_trees_it_is_given():
     results = list(forecast_origin(panel, floor, horizon=7, artifacts={"trees": gone}))
     assert [each.error is None for each in results] == [True, True, False]
     assert "no such artefact" in results[-1].error
+
+
+def test_the_arguments_that_a_spec_may_name_are_those_of_the_class():
+    from forecast_platform.forecasting.models import OWN
+
+    made = type(boosting())
+    assert tuple(inspect.signature(made.__init__).parameters)[1:] == OWN[made.__name__].parameters

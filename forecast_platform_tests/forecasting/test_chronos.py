@@ -1,5 +1,6 @@
 """Chronos-2 over a panel, with a tiny checkpoint of random weights: no number here says how well it forecasts."""
 
+import inspect
 import warnings
 
 import numpy as np
@@ -139,3 +140,10 @@ def test_half_precision_is_another_number_and_near(checkpoint: str):
 def test_arguments_that_cannot_work_are_refused_by_name(checkpoint: str, parameters):
     with pytest.raises(ValueError, match=next(iter(parameters))):
         chronos(checkpoint, **parameters)
+
+
+def test_the_arguments_that_a_spec_may_name_are_those_of_the_class(checkpoint: str):
+    from forecast_platform.forecasting.models import OWN
+
+    made = type(chronos(checkpoint))
+    assert tuple(inspect.signature(made.__init__).parameters)[1:] == OWN["Chronos2"].parameters

@@ -28,6 +28,26 @@ SPECS = (
 )
 
 
+WITH_A_LIBRARY = (
+    ("statsmodels", "ThetaForecaster(deseasonalize=False)"),
+    ("statsmodels", "ExponentialSmoothing(trend='add', damped_trend=True)"),
+    ("statsmodels", "Deseasonalizer(sp=7) * Detrender() * NaiveForecaster()"),
+    ("prophet", "Prophet(weekly_seasonality=True)"),
+)
+"""Classes of sktime that need a package which the platform does without."""
+
+
+@pytest.mark.parametrize(("package", "text"), WITH_A_LIBRARY)
+def test_a_spec_that_needs_a_package_serves_a_panel_where_the_package_is(package, text):
+    pytest.importorskip(package)
+    y = np.concatenate([ordinary(3), awkward()["constant"][None], awkward()["all zero"][None]])
+    got = forecasts(y, text)
+    assert got.error is None
+    assert np.isfinite(got.mean).all()
+    assert (got.status[1] == MODEL).all()
+    assert np.array_equal(forecasts(y[1:2], text).mean[0], got.mean[1])
+
+
 def forecasts(y, text):
     return list(forecast_origin(panel_of(y), model_specs({"theirs": text}), horizon=14))[-1]
 

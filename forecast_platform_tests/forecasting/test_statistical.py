@@ -1,5 +1,6 @@
 """statsforecast over a panel: the library's own numbers, one series never touching another."""
 
+import inspect
 import warnings
 
 import numpy as np
@@ -107,3 +108,10 @@ def test_a_frame_of_series_of_unequal_length_gives_what_the_array_gives():
 def test_a_model_that_is_not_there_is_refused_with_those_that_are():
     with pytest.raises(ValueError, match=r"Prophet.*AutoETS"):
         statsforecast(model="Prophet")
+
+
+def test_the_arguments_that_a_spec_may_name_are_those_of_the_class():
+    from forecast_platform.forecasting.models import OWN
+
+    made = type(statsforecast())
+    assert tuple(inspect.signature(made.__init__).parameters)[1:] == OWN[made.__name__].parameters

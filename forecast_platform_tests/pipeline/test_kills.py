@@ -14,6 +14,7 @@ import dagster as dg
 import psycopg2
 import pytest
 
+from forecast_platform.forecasting import DEFAULT_MODELS
 from forecast_platform_tests.faults.invariants import assert_sound
 from forecast_platform_tests.pipeline.command_line import CommandLine, command_line_of, finished
 from forecast_platform_tests.pipeline.content import assert_same, contents
@@ -129,7 +130,9 @@ def test_a_killed_forecast_run_leaves_whole_origins_and_the_next_one_adds_the_re
     done = commands.run(*asked)
     assert done.returncode == 0, done.stderr
     killed = everything(shop)
-    assert len(killed["forecasts"]) == 2 * 4 * 8 * 7 and set(killed["forecast_versions"]["series"]) == {"8"}
+    assert len(killed["forecasts"]) == 2 * len(DEFAULT_MODELS) * 8 * 7 and set(
+        killed["forecast_versions"]["series"]
+    ) == {"8"}
     shop.run(["forecasts"], day(LAST - 1), day(LAST))
     assert_same(killed, everything(shop))
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from dagster._core.test_utils import freeze_time
 
+from forecast_platform.forecasting import DEFAULT_MODELS
 from forecast_platform_tests.conftest import drop_tenant
 from forecast_platform_tests.dbt import recomputation
 from forecast_platform_tests.pipeline.content import VIEWS, assert_same, contents
@@ -112,7 +113,11 @@ def test_accuracy_equals_pandas_on_the_same_errors(demos: dict[str, Shop], backe
     errors["target_date"] = pd.to_datetime(errors["target_date"])
     as_of = pd.Timestamp(day(CLOSED))
     held = weights(shop, as_of)
-    assert errors["model"].nunique() == 4 and errors["horizon_bucket"].nunique() == 2 and errors["ape"].isna().any()
+    assert (
+        errors["model"].nunique() == len(DEFAULT_MODELS)
+        and errors["horizon_bucket"].nunique() == 2
+        and errors["ape"].isna().any()
+    )
 
     views = {
         window: shop.warehouse.read(
@@ -123,7 +128,7 @@ def test_accuracy_equals_pandas_on_the_same_errors(demos: dict[str, Shop], backe
     } | {None: shop.warehouse.read("select * from forecast_accuracy_total")}
     for window, view in views.items():
         inside = errors if window is None else errors[errors["target_date"] > as_of - pd.Timedelta(days=window)]
-        assert len(view) == 4 * (1 + inside["horizon_bucket"].nunique())
+        assert len(view) == len(DEFAULT_MODELS) * (1 + inside["horizon_bucket"].nunique())
         for row in view.to_dict("records"):
             bucket = inside["horizon_bucket"] == row["horizon_bucket"]
             scope = inside[(inside["model"] == row["model"]) & (bucket | (row["horizon_bucket"] == "all"))]
@@ -136,7 +141,7 @@ def test_accuracy_equals_pandas_on_the_same_errors(demos: dict[str, Shop], backe
         " where as_of = :as_of and window_days = 28 and horizon_bucket = 'all'",
         {"as_of": as_of.date()},
     )
-    assert len(by_series) == 4 * errors["series_id"].nunique()
+    assert len(by_series) == len(DEFAULT_MODELS) * errors["series_id"].nunique()
     for row in by_series.to_dict("records"):
         scope = errors[(errors["series_id"] == row["series_id"]) & (errors["model"] == row["model"])]
         assert_equals(row, recomputation.metrics(scope) | recomputation.series_metrics(scope), row["sku"])
