@@ -39,7 +39,7 @@ main.add_command(models)
 
 @main.command()
 @click.option("--tenant", default="demo", show_default=True, help="A tenant whose source is the generator.")
-@click.option("--origins", default=28, show_default=True, type=click.IntRange(1, 365), help="Days to forecast from.")
+@click.option("--origins", default=14, show_default=True, type=click.IntRange(1, 365), help="Days to forecast from.")
 @one_line_errors
 def demo(tenant: str, origins: int) -> None:
     """Generate a shop, ingest, aggregate, forecast and score it; print accuracy and how to open the UI."""
