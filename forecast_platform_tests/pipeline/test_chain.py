@@ -120,9 +120,9 @@ def test_an_open_day_is_no_origin_and_a_gap_in_the_ledger_fails_while_its_youth_
             with pytest.raises(RunFailed, match="open until midnight"):
                 shop.run([asset], day(HISTORY), day(HISTORY))
         shop.run(["forecasts"], day(28), day(29))
-        shop.run_accuracy(day(29), day(30))
+        shop.run(["forecast_errors", "error_sums"], day(29), day(30))
         shop.run(["forecasts"], day(31), day(31))
         with pytest.raises(RunFailed, match=r"forecast_errors looks back on .*forecasts.* 2026-01-31"):
-            shop.run_accuracy(day(32), day(32))
+            shop.run(["forecast_errors", "error_sums"], day(32), day(32))
     scored = shop.warehouse.read("select distinct target_date from forecast_errors order by target_date")
     assert [each.date() for each in pd.to_datetime(scored["target_date"])] == [day(29), day(30)]
