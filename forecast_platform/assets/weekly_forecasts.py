@@ -225,8 +225,9 @@ def _past(scope: TenantScope, published: pd.DataFrame, fractions: pd.DataFrame, 
         models = tuple(sorted(published.loc[published["origin_date"].isin(origins), "model"].unique()))
         scores = session.arrow(
             sa.text(SCORES + " and e.series_id in :ids and v.model in :models order by e.version_id").bindparams(
-                sa.bindparam("ids", ids.tolist(), expanding=True),
-                sa.bindparam("models", list(models), expanding=True),
+                # With their types: an empty list, where nothing ever sold, has none of its own.
+                sa.bindparam("ids", ids.tolist(), type_=sa.Integer, expanding=True),
+                sa.bindparam("models", list(models), type_=sa.Text, expanding=True),
                 first=reach,
                 last=last,
             )

@@ -92,7 +92,8 @@ def test_days_without_a_single_sale_are_empty_partitions_on_record_for_every_ass
     for asset in shop.chain.all:
         for each in days_between(day(LAST - 2), day(LAST)):
             logged = shop.warehouse.logged(asset, each, each)
-            assert logged[each].rows == 0, (asset, each)
+            # The total of nothing is a forecast, of 0 on each of the seven days.
+            assert logged[each].rows == (7 if asset == "hierarchy_forecasts" else 0), (asset, each)
     assert_sound(shop.warehouse)
 
 
