@@ -108,7 +108,7 @@ def test_a_run_killed_at_any_point_leaves_whole_partitions_and_the_next_one_mend
     assert_same(but(sold, "daily_sales", "weekly_sales"), but(half, "daily_sales", "weekly_sales"))
     assert not half["daily_sales"].equals(sold["daily_sales"])
 
-    mended = commands.run(*range_of(shop, CORRECTED, LAST, "raw_sales", *DBT_MODELS, "features"))
+    mended = commands.run(*range_of(shop, CORRECTED, LAST, "raw_sales", *DBT_MODELS, "features", "demand_classes"))
     assert mended.returncode == 0, mended.stderr
     assert_same(undisturbed(), everything(shop))
 
@@ -126,7 +126,7 @@ def test_a_killed_forecast_run_leaves_whole_origins_and_the_next_one_adds_the_re
     for point in ("after_version", "after_insert", "before_commit", "after_commit"):
         assert commands.run(*asked, crash_at=point).returncode == KILLED, point
         versions.append(len(everything(shop)["forecast_versions"]))
-    assert versions == [0, 0, 0, 4]
+    assert versions == [0, 0, 0, len(DEFAULT_MODELS)]
     done = commands.run(*asked)
     assert done.returncode == 0, done.stderr
     killed = everything(shop)
@@ -158,7 +158,7 @@ def test_dbt_dies_with_the_killed_run_and_commits_nothing_later(
         wait_until(lambda child=child: not is_alive(child), "dbt outlived the run that it worked for")
         time.sleep(1)
         assert_same(old, everything(shop))
-    shop.run([*DBT_MODELS, "features"], day(CORRECTED), day(LAST))
+    shop.run([*DBT_MODELS, "features", "demand_classes"], day(CORRECTED), day(LAST))
     assert_same(undisturbed(), everything(shop))
 
 
@@ -190,7 +190,7 @@ def test_two_runs_of_the_same_days_at_once_end_as_if_one_after_the_other(
     opened(shop)
     commands = command_line_of(shop)
     correct_a_day(shop)
-    asked = range_of(shop, 0, LAST, "raw_sales", *DBT_MODELS, "features")
+    asked = range_of(shop, 0, LAST, "raw_sales", *DBT_MODELS, "features", "demand_classes")
     both = [commands.start(*asked) for _ in range(2)]
     for process in both:
         done = finished(process)
