@@ -9,16 +9,20 @@ import contextlib
 import functools
 import io
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TextIO
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
 from forecast_platform.arguments import DAY, CommandLineError, one_line_errors
+from forecast_platform.dbt_process import PROCESSES
+from forecast_platform.leaving import leave_after
 from forecast_platform.models_cli import models
 
 if TYPE_CHECKING:
@@ -39,13 +43,15 @@ main.add_command(models)
 
 @main.command()
 @click.option("--tenant", default="demo", show_default=True, help="A tenant whose source is the generator.")
-@click.option("--origins", default=14, show_default=True, type=click.IntRange(1, 365), help="Days to forecast from.")
+@click.option("--origins", default=10, show_default=True, type=click.IntRange(1, 365), help="Days to forecast from.")
 @one_line_errors
+@PROCESSES.kept_ready()
 def demo(tenant: str, origins: int) -> None:
     """Generate a shop, ingest, aggregate, forecast and score it; print accuracy and how to open the UI."""
     from forecast_platform.report import accuracy_table
 
     begun = time.monotonic()
+    PROCESSES.replenish()
     scope = _tenant(tenant)
     if scope.tenant.source.kind != "demo":
         raise CommandLineError(f"tenant {tenant!r} has a source of kind {scope.tenant.source.kind!r}, not demo")
@@ -76,6 +82,7 @@ def demo(tenant: str, origins: int) -> None:
     help="A closed day whose sales changed: make every partition that it touches, and no other.",
 )
 @one_line_errors
+@PROCESSES.kept_ready()
 def run(
     tenant: str,
     first: datetime | None,
@@ -168,6 +175,8 @@ class _TenantRuns:
         self.reason = reason
         show = functools.partial(_show, out=sys.stdout)
         loggers = dg.Definitions(loggers={"progress": progress_logger(show)})
+        # While dbt parses the project, once, in a process of its own.
+        threading.Thread(target=import_module, args=("forecast_platform.forecasting.forecasters",), daemon=True).start()
         # Without slots: a command that was killed would keep its slot, and the next one would wait for it for ever.
         self.definitions = dg.Definitions.merge(build_tenant(replace(scope, pooled=False)), loggers)
         self.chain = chain_of(self.definitions, scope)
@@ -177,6 +186,8 @@ class _TenantRuns:
         from forecast_platform.pipeline import PROJECT
         from forecast_platform.runs import RunFailed, Step, open_instance, run_step
 
+        if self.chain.made_by_dbt.intersection(assets):
+            PROCESSES.replenish()
         click.echo(f"{self.scope.name}: {first} to {last}")
         # dbt's own lines go to Dagster's log, where the UI shows them; here they would bury the figures.
         home = platform_settings.ensure_dagster_home(PROJECT)
@@ -205,5 +216,10 @@ def _how_to_open_the_ui() -> str:
     return f'cd {PROJECT} && DAGSTER_HOME="$PWD" {os.path.relpath(sys.prefix, PROJECT)}/bin/dg dev'
 
 
+def program() -> NoReturn:
+    """``main`` as a process of its own."""
+    leave_after(main)
+
+
 if __name__ == "__main__":
-    main()
+    program()

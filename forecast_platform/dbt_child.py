@@ -4,11 +4,13 @@ It takes dbt's arguments and gives dbt's output and exit codes, and adds what a 
 alone does not have: it dies with its parent, asks the fence before each COMMIT, has crash points for the fault tests,
 and waits for DuckDB's file lock. Nothing here knows a model; SQL is in ``dbt_project``.
 
-The run it works for is told by ``DAGSTER_HOME`` and ``PIPELINE_RUN_ID``.
+The run it works for is told by ``DAGSTER_HOME`` and ``PIPELINE_RUN_ID``. With ``--on-request`` it imports dbt and waits
+for its arguments and environment, as one line of JSON on standard input.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -22,9 +24,12 @@ from importlib import metadata
 from typing import Any, NoReturn
 
 from forecast_platform import settings
+from forecast_platform.leaving import leave_after
 
 STEP = re.compile(r"/\* replace_days (\w+) \*/")
 """How the ``replace_days`` strategy marks its statements."""
+
+ON_REQUEST = "--on-request"
 
 ADAPTERS = ("duckdb", "postgres")
 """Adapters that `--version` names where they are installed; PostgreSQL's is an extra."""
@@ -37,11 +42,27 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         print(version_text())
         sys.exit(0)
     die_with_parent()
+    if argv == [ON_REQUEST]:
+        argv = requested()
     guard_commits(fence_of(settings.variables()))
     wait_for_the_duckdb_file()
     from dbt.cli.main import cli
 
-    sys.exit(cli(argv))
+    leave_after(lambda: cli(argv))
+
+
+def requested() -> list[str]:
+    """Import dbt, then wait for what to run with it. Ends the process when nobody will ask any more."""
+    import dbt.adapters.duckdb
+    import dbt.cli.main  # noqa: F401
+
+    line = sys.stdin.readline()
+    if not line:
+        sys.exit(0)
+    request = json.loads(line)
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    return request["arguments"]
 
 
 def version_text() -> str:

@@ -41,11 +41,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Chain:
-    """The names of a tenant's assets, without the tenant: what forecasts read, the ledger, what scores it."""
+    """The names of a tenant's assets, without the tenant: what forecasts read, the ledger, what scores it.
+
+    ``made_by_dbt`` are those of all of them that dbt makes.
+    """
 
     facts: tuple[str, ...]
     forecasts: tuple[str, ...]
     accuracy: tuple[str, ...]
+    made_by_dbt: frozenset[str]
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -67,6 +71,7 @@ def chain_of(definitions: dg.Definitions, scope: TenantScope) -> Chain:
         facts=tuple(name for name in names if name not in scored and name != "forecasts"),
         forecasts=("forecasts",),
         accuracy=tuple(name for name in names if name in scored),
+        made_by_dbt=frozenset(key.path[-1] for key in graph.materializable_asset_keys if "dbt" in graph.get(key).kinds),
     )
 
 

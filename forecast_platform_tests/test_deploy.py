@@ -45,6 +45,7 @@ def test_the_instance_on_postgresql_is_the_embedded_one_but_for_storage_and_size
         yaml.safe_load((PROJECT / name).read_text()) for name in ("dagster.yaml", "deploy/dagster.yaml")
     )
     assert deployed.pop("storage")["postgres"]["postgres_db"]["scheme"] == "postgresql+psycopg2"
+    assert embedded.pop("event_log_storage")["class"] == "BatchedSqliteEventLogStorage"
     for instance in (embedded, deployed):
         assert instance["concurrency"]["runs"].pop("max_concurrent_runs") > 0
     assert deployed == embedded

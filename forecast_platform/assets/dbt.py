@@ -9,8 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
@@ -23,19 +21,14 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_
 
 from forecast_platform.assets.catalog import add_figures, queried_figures, table_name
 from forecast_platform.assets.scope import TenantScope
+from forecast_platform.dbt_process import PROCESSES, PROJECT
 from forecast_platform.partitions import BACKFILL_POLICY, DayWindow
-from forecast_platform.settings import child_environment
 
-PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 TARGETS = {"duckdb": "duckdb", "postgresql": "postgres"}
 
 
 PARSED_ERRORS = "Errors parsed from dbt logs:"
 """What stands before dbt's own words in dagster-dbt's error, after the command and its log's path."""
-
-
-ALWAYS = ("tag:staging", "tag:ledger")
-"""Views over tables that are there from the start."""
 
 
 class DbtFailed(RuntimeError):
@@ -68,17 +61,6 @@ def event_time(first: date, last: date) -> list[str]:
     return ["--event-time-start", first.isoformat(), "--event-time-end", (last + timedelta(days=1)).isoformat()]
 
 
-def executable() -> str:
-    """Our dbt: it dies with its parent and commits nothing for a run that has ended."""
-    beside = Path(sys.executable).with_name("forecast-platform-dbt")
-    found = str(beside) if beside.exists() else shutil.which("forecast-platform-dbt")
-    if found is None:
-        raise FileNotFoundError(
-            f"forecast-platform-dbt is neither beside {sys.executable} nor on PATH; install this project with pip"
-        )
-    return found
-
-
 @cache
 def _project_digest() -> str:
     """Digest of every file that dbt parses."""
@@ -99,16 +81,13 @@ def parsed_project(scope: TenantScope) -> Path:
     if not (folder / "manifest.json").exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         making = Path(tempfile.mkdtemp(dir=folder.parent, prefix="parsing-"))
-        result = subprocess.run(
-            [executable(), "parse", "--target", target(scope)],
-            cwd=PROJECT,
-            env=child_environment(environment(scope, run_id="parse") | _paths(making)),
-            capture_output=True,
-            text=True,
+        parsing = PROCESSES.start(
+            ["parse", "--target", target(scope)], environment(scope, run_id="parse") | _paths(making)
         )
-        if result.returncode:
+        said, _ = parsing.communicate()
+        if parsing.returncode:
             shutil.rmtree(making, ignore_errors=True)
-            raise DbtFailed(f"dbt could not parse {PROJECT}:\n{result.stdout[-4000:]}{result.stderr[-2000:]}")
+            raise DbtFailed(f"dbt could not parse {PROJECT}:\n{said.decode(errors='replace')[-6000:]}")
         try:
             making.rename(folder)
         except OSError:  # another process was first
@@ -218,12 +197,15 @@ def run_models(
     scope: TenantScope,
     translator: TenantTranslator,
     *,
-    views: str,
+    tag: str,
     figures: Mapping[str, str],
     first: date,
     last: date,
+    views: Sequence[str] = (),
 ) -> Iterator[Any]:
     """Build the selected models for ``first`` .. ``last`` in one dbt call; yields Dagster events as dbt reports them.
+
+    With them the views that they, and other models of ``tag``, read or are, and ``views``: one may not be there yet.
 
     ``figures`` has, by model, the query of what the UI shows of each of its days (see ``catalog.queried_figures``).
 
@@ -244,24 +226,31 @@ def run_models(
     working = Path(tempfile.mkdtemp(dir=parsed.parent, prefix=f"run-{context.run_id[:8]}-"))
     try:
         shutil.copy(parsed / "partial_parse.msgpack", working)
-        invocation = DbtCliInvocation.run(
-            args=[
-                # Views are made with every call: one may not be there yet, and costs 40 ms.
-                *(executable(), "build", "--target", target(scope), "--select", *models, *ALWAYS, views),
+        process = PROCESSES.start(
+            [
+                *(
+                    "build",
+                    "--target",
+                    target(scope),
+                    "--select",
+                    *models,
+                    f"+tag:{tag},config.materialized:view",
+                    *views,
+                ),
                 *("--indirect-selection", "cautious", *event_time(first, last)),
             ],
-            env=child_environment(
-                environment(scope, run_id=context.run_id)
-                | _paths(working)
-                | {"DBT_LOG_FORMAT": "json", "PYTHONUNBUFFERED": "1", "DAGSTER_DBT_CLI": "true"}
-            ),
+            environment(scope, run_id=context.run_id)
+            | _paths(working)
+            | {"DBT_LOG_FORMAT": "json", "PYTHONUNBUFFERED": "1", "DAGSTER_DBT_CLI": "true"},
+        )
+        invocation = DbtCliInvocation(
+            process=process,
             manifest=manifest,
             dagster_dbt_translator=translator,
             project_dir=PROJECT,
             target_path=working,
             raise_on_error=True,
             context=context,
-            adapter=None,
             cli_version=Version(installed("dbt-core")),
         )
         # All events first: DuckDB lets nobody read the partition log while dbt still holds the file.
@@ -271,6 +260,7 @@ def run_models(
         raise DbtFailed(" ".join(said) or str(error)) from error
     finally:
         shutil.rmtree(working, ignore_errors=True)
+    PROCESSES.replenish()
     wanted = context.selected_output_names
     for event in events:
         if isinstance(event, dg.Output):

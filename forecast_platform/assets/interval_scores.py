@@ -1,12 +1,9 @@
 """``interval_scores[D]``: where what was sold on D lay within the intervals around its forecasts."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 
-from forecast_platform.assets.dbt import TenantTranslator, dbt_models, run_models
-from forecast_platform.assets.scope import TenantScope, day_range
-from forecast_platform.io_managers.windows import require_materialized
+from forecast_platform.assets.scope import TenantScope
+from forecast_platform.assets.scoring import build_scoring_asset
 
 FIGURES = {
     "interval_scores": """
@@ -17,27 +14,11 @@ FIGURES = {
 
 
 def build_interval_scores_asset(scope: TenantScope) -> dg.AssetsDefinition:
-    horizon = scope.tenant.horizon
-    before = (-horizon, -1)
-    translator = TenantTranslator(scope, windows={"forecast_intervals": before, "demand_classes": before})
-
-    @dbt_models(scope, translator, name="interval_scores", select="tag:intervals,tag:partitioned")
-    def interval_scores(context: dg.AssetExecutionContext) -> Iterator:
-        first, last = day_range(context)
-        scope.require_closed("interval_scores", last)
-        require_materialized(
-            scope.warehouse,
-            "forecast_intervals",
-            first=first,
-            last=last,
-            back=horizon,
-            end=1,
-            start=scope.tenant.start,
-            young=True,
-            wanted_by="interval_scores",
-        )
-        yield from run_models(
-            context, scope, translator, views="tag:intervals,tag:view", figures=FIGURES, first=first, last=last
-        )
-
-    return interval_scores
+    return build_scoring_asset(
+        scope,
+        "interval_scores",
+        tag="intervals",
+        scores="forecast_intervals",
+        also_reads="demand_classes",
+        figures=FIGURES,
+    )

@@ -11,7 +11,7 @@ import pytest
 
 from forecast_platform.io_managers.warehouse import Warehouse
 from forecast_platform_tests.dbt import recomputation
-from forecast_platform_tests.dbt.shop import MODELS, SERIES, Dbt, Version, day, open_shop, put_events
+from forecast_platform_tests.dbt.shop import SERIES, Dbt, Version, day, open_shop, put_events
 from forecast_platform_tests.dbt.test_incremental import a_month
 
 
@@ -107,7 +107,7 @@ def test_the_newest_version_is_shown_and_every_one_is_kept(
     warehouse: Warehouse, dbt: Dbt, versions: list[Version]
 ) -> None:
     open_shop(warehouse, versions=versions)
-    dbt.build(0, 0, "tag:view", *MODELS, "tag:staging")
+    dbt.build(0, 0, "tag:view", "tag:partitioned", "tag:staging")
     everything = view(warehouse, "select * from forecasts_by_sku")
     assert len(everything) == sum(len(version.means) for version in versions)
     latest = view(warehouse, f"select * from latest_forecasts where origin_date = date '{day(4)}' and model = 'linear'")
