@@ -65,10 +65,10 @@ class DbtProcesses:
         spare, self._spare = self._spare, None
         if spare is not None:
             try:
-                return _asked(spare, request)
+                return _asked(spare, request, arguments)
             except BrokenPipeError:  # it died waiting: the kernel took its memory, or somebody killed it
                 spare.communicate()
-        return _asked(_launch(), request)
+        return _asked(_launch(), request, arguments)
 
 
 def _launch() -> subprocess.Popen[bytes]:
@@ -81,11 +81,12 @@ def _launch() -> subprocess.Popen[bytes]:
     )
 
 
-def _asked(process: subprocess.Popen[bytes], request: str) -> subprocess.Popen[bytes]:
+def _asked(process: subprocess.Popen[bytes], request: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     assert process.stdin is not None
     process.stdin.write(request.encode() + b"\n")
     process.stdin.close()
     process.stdin = None  # or whoever communicates with it later would flush it
+    process.args = [executable(), *arguments]  # what logs and errors say was run
     return process
 
 

@@ -50,6 +50,7 @@ def environment(scope: TenantScope, *, run_id: str) -> dict[str, str]:
         "PIPELINE_TRAINING_WINDOW": str(tenant.training_window),
         "PIPELINE_INACTIVE_AFTER_DAYS": str(tenant.inactive_after_days),
         "PIPELINE_START": tenant.start.isoformat(),
+        "PIPELINE_DUCKDB_KEEP_OPEN": "True",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         # They test the models' SQL, which does not change from run to run.
         "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test",

@@ -24,7 +24,7 @@ from forecast_platform.forecasting.boosting_features import (
     origin_facts,
     rows_of,
 )
-from forecast_platform.forecasting.forecasters import _at_least, _PanelForecaster
+from forecast_platform.forecasting.forecasters import Ensemble, _at_least, _PanelForecaster
 
 Array = np.ndarray
 SEED = 20_240_229
@@ -214,6 +214,70 @@ class GlobalBoosting(_PanelForecaster):
         """Settings that sktime's conformance suite runs."""
         few = {"n_estimators": 5, "min_data_in_leaf": 5}
         return [few, few | {"horizon": 3, "num_leaves": 4, "level_weight": 0.0}]
+
+
+class BoostedEnsemble(_PanelForecaster):
+    """Weighted mean of a lag regression, a weekday profile and boosted trees, each with its default settings.
+
+    Each errs where the others do not: the regression follows a series, the profile its group, the trees what series
+    have in common. Of a series too short for the regression, the profile has its share.
+
+    Parameters
+    ----------
+    linear_weight : float, default=0.4
+        Weight of the regression, between 0 and 1.
+    profile_weight : float, default=0.3
+        Weight of the profile, between 0 and 1; what the two leave is the trees'.
+    horizon : int, default=28
+        Days ahead that the trees learn.
+    refit_every : int, default=28
+        Days from one refit of the trees to the next, where something keeps artefacts by date.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from forecast_platform.forecasting.boosting import BoostedEnsemble
+    >>> y = pd.Series([4.0, 1.0, 1.0, 1.0, 1.0, 6.0, 7.0] * 12)
+    >>> BoostedEnsemble().fit(y).predict(fh=[1, 2]).shape
+    (2,)
+    """
+
+    _tags: ClassVar[dict[str, Any]] = {"capability:exogenous": True, "python_dependencies": ["lightgbm"]}
+
+    def __init__(self, linear_weight=0.4, profile_weight=0.3, horizon=28, refit_every=28):
+        self.linear_weight = linear_weight
+        self.profile_weight = profile_weight
+        self.horizon = horizon
+        self.refit_every = refit_every
+        super().__init__()
+        if min(linear_weight, profile_weight) < 0 or not 0 < linear_weight + profile_weight < 1:
+            raise ValueError(
+                f"linear_weight is {linear_weight!r} and profile_weight {profile_weight!r}; neither may be below 0, and"
+                " they must leave some of 1 to the trees, not all of it"
+            )
+        _at_least("horizon", horizon, 1)
+        _at_least("refit_every", refit_every, 1)
+
+    def artifact(self) -> bytes:
+        """What the trees learned, as bytes that ``PanelContext.artifact`` takes."""
+        return self.trees_.artifact()
+
+    def _fit_matrix(self, y, covariates):
+        share = self.linear_weight + self.profile_weight
+        self.explained_ = Ensemble(linear_weight=self.linear_weight / share)
+        self.trees_ = GlobalBoosting(horizon=self.horizon)
+        for member in (self.explained_, self.trees_):
+            member.in_context(self._context)._fit_matrix(y, covariates)
+
+    def _predict_matrix(self, horizon, covariates):
+        share = self.linear_weight + self.profile_weight
+        explained = self.explained_._predict_matrix(horizon, covariates)
+        return share * explained + (1.0 - share) * self.trees_._predict_matrix(horizon, covariates)
+
+    @classmethod
+    def get_test_params(cls, parameter_set="default"):
+        """Settings that sktime's conformance suite runs."""
+        return [{"horizon": 3}, {"linear_weight": 0.0, "profile_weight": 0.5, "horizon": 1}]
 
 
 def lesson_of(facts: PanelFacts, covariates: Sequence[str], *, horizon: int, max_rows: int) -> Lesson:

@@ -22,8 +22,9 @@ from forecast_platform.forecasting.pooling import nested
 
 BASE_SPREAD = 0.1
 """How far a regression's weekday factors and effects may be from those of its group before its own terms."""
-GROWTH_SPREAD = 0.05
-"""Standard deviation of a month's growth; see ``profiles.ProfileDesign``."""
+GROWTH_SPREAD = 0.02
+"""Standard deviation of a month's growth; see ``profiles.ProfileDesign``. On Online Retail, origins to 2011-10-14, 0.05
+cost 0.002 to 0.006 of WAPE against none at the same RMSSE; the autumn after it is the better for any."""
 LINEAR_MIN_HISTORY = 20
 """Observed days below which a regression on lags is not believed."""
 
@@ -200,11 +201,11 @@ class WeekdayProfile(_ExplainedForecaster):
 
     Parameters
     ----------
-    half_life : float, default=28
+    half_life : float, default=14
         Days after which a day weighs half in the level.
     profile_spread : float, default=0.1
         Standard deviation of a series' weekday factors around those of its group; likewise of its effects.
-    growth_spread : float, default=0.05
+    growth_spread : float, default=0.02
         Standard deviation of a month's growth; little of it leaves the level where it was.
 
     Attributes
@@ -223,7 +224,7 @@ class WeekdayProfile(_ExplainedForecaster):
 
     _tags: ClassVar[dict[str, Any]] = {"capability:exogenous": True}
 
-    def __init__(self, half_life=28.0, profile_spread=0.1, growth_spread=GROWTH_SPREAD):
+    def __init__(self, half_life=14.0, profile_spread=0.1, growth_spread=GROWTH_SPREAD):
         self.half_life = half_life
         self.profile_spread = profile_spread
         self.growth_spread = growth_spread

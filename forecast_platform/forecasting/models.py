@@ -91,10 +91,10 @@ OWN: Mapping[str, _Own] = {
     "SeasonalNaive": _Own(("sp",), "1", lambda given: given.get("sp", 7)),
     "MovingAverage": _Own(("window",), "1", lambda given: given.get("window", 7)),
     "LagRegression": _Own(
-        ("lags", "windows", "half_life", "ridge", "day_shrinkage"), "2", _regression_history, exogenous=True
+        ("lags", "windows", "half_life", "ridge", "day_shrinkage"), "3", _regression_history, exogenous=True
     ),
-    "WeekdayProfile": _Own(("half_life", "profile_spread", "growth_spread"), "1", lambda given: 1, exogenous=True),
-    "Ensemble": _Own(("linear_weight",), "1", lambda given: 1, exogenous=True),
+    "WeekdayProfile": _Own(("half_life", "profile_spread", "growth_spread"), "2", lambda given: 1, exogenous=True),
+    "Ensemble": _Own(("linear_weight",), "2", lambda given: 1, exogenous=True),
     "GlobalBoosting": _Own(
         (
             "horizon",
@@ -107,6 +107,15 @@ OWN: Mapping[str, _Own] = {
             "level_weight",
             "max_rows",
         ),
+        "1",
+        lambda given: 1,
+        exogenous=True,
+        module="boosting",
+        libraries=("lightgbm",),
+        refits=True,
+    ),
+    "BoostedEnsemble": _Own(
+        ("linear_weight", "profile_weight", "horizon", "refit_every"),
         "1",
         lambda given: 1,
         exogenous=True,

@@ -14,6 +14,7 @@ from forecast_platform_tests.pipeline.shop import Shop, day, sales_lines
 
 LAST = 35
 MODELS = {"naive", "seasonal_naive_7", "moving_average_7", "linear"}
+POOLED = {"linear", "weekday_profile", "ensemble"}
 QUICK_IN_DUCKDB = ["duckdb", pytest.param("postgresql", marks=pytest.mark.slow)]
 
 
@@ -64,8 +65,13 @@ def test_constant_empty_zero_and_one_point_series_get_defined_forecasts_and_scor
     assert np.isfinite(means).all() and (means >= 0).all()
 
     by_series = {sku: group for sku, group in made.groupby("sku")}
-    np.testing.assert_allclose(by_series["constant"]["mean"].astype(float), 5, rtol=1e-9)
-    np.testing.assert_allclose(by_series["one tiny constant"]["mean"].astype(float), 0.001, rtol=1e-6)
+    for sku, each_day in (("constant", 5), ("one tiny constant", 0.001)):
+        of_model = by_series[sku].astype({"mean": float}).groupby("model")["mean"]
+        assert sorted(of_model.size()) == [7] * len(MODELS | POOLED)
+        for model in MODELS - POOLED:
+            np.testing.assert_allclose(of_model.get_group(model), each_day, rtol=1e-9, err_msg=model)
+        # A series borrows the shape of its week from a shop in which another is sold on Wednesdays only.
+        np.testing.assert_allclose(of_model.mean()[sorted(POOLED)], each_day, rtol=0.1)
     for sku in ALL_ZERO:
         assert (by_series[sku]["mean"] == 0).all(), sku
     young = by_series["sold on the last day only"].set_index("model")["status"]

@@ -36,12 +36,15 @@ def oddities():
 
 
 @pytest.mark.slow
-def test_sktimes_conformance_suite_passes_whole():
+@pytest.mark.parametrize("class_name", ["GlobalBoosting", "BoostedEnsemble"])
+def test_sktimes_conformance_suite_passes_whole(class_name: str):
     from sktime.utils.estimator_checks import check_estimator
+
+    from forecast_platform.forecasting import boosting as module
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        results = check_estimator(type(boosting()), raise_exceptions=True, verbose=False)
+        results = check_estimator(getattr(module, class_name), raise_exceptions=True, verbose=False)
     assert len(results) > 300
     assert set(results.values()) == {"PASSED"}
 
@@ -174,9 +177,10 @@ def test_arguments_that_cannot_work_are_refused_by_name(parameters):
         boosting(**parameters)
 
 
-def test_a_days_run_uses_the_trees_it_is_given():
+@pytest.mark.parametrize("spec", ["GlobalBoosting(n_estimators=5)", "BoostedEnsemble()"])
+def test_a_days_run_uses_the_trees_it_is_given(spec: str):
     y = ordinary(40)
-    panel, model = panel_of(y), model_specs({"trees": "GlobalBoosting(n_estimators=5)"})[-1]
+    panel, model = panel_of(y), model_specs({"trees": spec})[-1]
     from forecast_platform.forecasting.artifacts import learn
 
     content = learn(panel, model)
@@ -193,8 +197,35 @@ def test_a_days_run_uses_the_trees_it_is_given():
     assert "no such artefact" in results[-1].error
 
 
-def test_the_arguments_that_a_spec_may_name_are_those_of_the_class():
+def test_the_boosted_ensemble_is_the_weighted_mean_of_its_members():
+    y = ordinary(30)
+    y[-3:, :-12] = np.nan
+    panel = panel_of(y)
+    models = {
+        "linear": "LagRegression()",
+        "weekday_profile": "WeekdayProfile()",
+        "trees": "GlobalBoosting()",
+        "boosted": "BoostedEnsemble(linear_weight=0.5, profile_weight=0.2)",
+    }
+    mean = {each.model: each.mean for each in forecast_origin(panel, model_specs(models), horizon=7)}
+    long_enough = (~np.isnan(panel.y)).sum(axis=1) >= 20
+    assert long_enough.any() and not long_enough.all()
+    weighted = 0.5 * mean["linear"] + 0.2 * mean["weekday_profile"] + 0.3 * mean["trees"]
+    np.testing.assert_allclose(mean["boosted"][long_enough], weighted[long_enough], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("weights", [(0.7, 0.3), (0.0, 0.0), (-0.1, 0.5)])
+def test_weights_of_the_boosted_ensemble_leave_some_to_the_trees(weights: tuple[float, float]):
+    from forecast_platform.forecasting.boosting import BoostedEnsemble
+
+    with pytest.raises(ValueError, match="linear_weight"):
+        BoostedEnsemble(linear_weight=weights[0], profile_weight=weights[1])
+
+
+@pytest.mark.parametrize("class_name", ["GlobalBoosting", "BoostedEnsemble"])
+def test_the_arguments_that_a_spec_may_name_are_those_of_the_class(class_name: str):
+    from forecast_platform.forecasting import boosting as module
     from forecast_platform.forecasting.models import OWN
 
-    made = type(boosting())
-    assert tuple(inspect.signature(made.__init__).parameters)[1:] == OWN[made.__name__].parameters
+    made = getattr(module, class_name)
+    assert tuple(inspect.signature(made.__init__).parameters)[1:] == OWN[class_name].parameters
