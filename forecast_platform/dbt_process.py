@@ -48,8 +48,7 @@ class DbtProcesses:
             self._keeping = False
             spare, self._spare = self._spare, None
             if spare is not None:
-                spare.kill()
-                spare.communicate()
+                _end(spare)
 
     def replenish(self) -> None:
         """Start the process of the next call now, where one is kept ready and none is waiting."""
@@ -67,7 +66,7 @@ class DbtProcesses:
             try:
                 return _asked(spare, request, arguments)
             except BrokenPipeError:  # it died waiting: the kernel took its memory, or somebody killed it
-                spare.communicate()
+                _end(spare)
         return _asked(_launch(), request, arguments)
 
 
@@ -88,6 +87,14 @@ def _asked(process: subprocess.Popen[bytes], request: str, arguments: Sequence[s
     process.stdin = None  # or whoever communicates with it later would flush it
     process.args = [executable(), *arguments]  # what logs and errors say was run
     return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
 
 
 PROCESSES = DbtProcesses()

@@ -23,8 +23,8 @@ from forecast_platform.forecasting.pooling import nested
 BASE_SPREAD = 0.1
 """How far a regression's weekday factors and effects may be from those of its group before its own terms."""
 GROWTH_SPREAD = 0.02
-"""Standard deviation of a month's growth; see ``profiles.ProfileDesign``. On Online Retail, origins to 2011-10-14, 0.05
-cost 0.002 to 0.006 of WAPE against none at the same RMSSE; the autumn after it is the better for any."""
+"""Standard deviation of a month's growth (``profiles.ProfileDesign``). On Online Retail, origins to 2011-10-14, 0.05
+costs 0.002 to 0.006 of WAPE at the same RMSSE."""
 LINEAR_MIN_HISTORY = 20
 """Observed days below which a regression on lags is not believed."""
 
@@ -250,9 +250,7 @@ class WeekdayProfile(_ExplainedForecaster):
 
 
 class Ensemble(_ExplainedForecaster):
-    """Weighted mean of a lag regression and a weekday profile, each with its default settings.
-
-    A series too short for the regression has the profile's forecast alone.
+    """Weighted mean of a lag regression and a weekday profile; of the profile alone where a series is too short.
 
     Parameters
     ----------

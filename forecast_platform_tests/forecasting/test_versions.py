@@ -37,7 +37,7 @@ def with_cell(value):
         lambda: digest(panel(), horizon=27),
         lambda: digest(panel(), model_specs()[0]),
         lambda: digest(panel(), model_specs({"linear": "LagRegression(ridge=0.4)"})[-1]),
-        lambda: digest(panel(), replace(LINEAR, code_version="2")),
+        lambda: digest(panel(), replace(LINEAR, code_version="another")),
         lambda: digest(replace(panel(), origin=ORIGIN + timedelta(days=1))),
         lambda: digest(panel_of(ordinary(6), names=list("abcdef"))),
         lambda: digest(panel_of(ordinary(6), category=["toys"] + [""] * 5)),

@@ -218,7 +218,10 @@ def held(shop: Shop, table: str) -> Iterator[None]:
 
 def end_the_run(commands: CommandLine, end: str) -> None:
     """Have Dagster's record say that the one run in progress has ended, as the daemon or a person would."""
-    with dg.DagsterInstance.from_config(str(commands.home)) as instance:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DAGSTER_HOME", str(commands.home))
+        instance = dg.DagsterInstance.get()
+    with instance:
         started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
         wait_until(lambda: len(instance.get_runs(started)) == 1, "no run has started")
         (run,) = instance.get_runs(started)

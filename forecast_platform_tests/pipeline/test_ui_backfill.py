@@ -214,7 +214,7 @@ def test_both_tenants_backfills_succeed_at_once_in_few_runs_without_a_lock_error
 @pytest.mark.parametrize("tenant", TENANTS)
 def test_exactly_the_days_that_were_asked_for_are_materialized(platform: Platform, tenant: str):
     assets = platform.assets(tenant)
-    assert len(assets) == 8
+    assert len(assets) == 16
     assert_made_exactly(platform.backfills[tenant], assets, platform.keys)
     for path in assets:
         assert platform.instance.materialized(path) == set(platform.keys), path
@@ -224,9 +224,10 @@ def test_exactly_the_days_that_were_asked_for_are_materialized(platform: Platfor
 def test_the_partition_log_has_the_days_that_were_asked_for_and_those_before(platform: Platform, tenant: str):
     scope = platform.scopes[tenant]
     every = days_between(scope.tenant.start, scope.today())
-    for _, asset in platform.assets(tenant):
-        of_facts = asset not in {"forecasts", "forecast_errors", "error_sums"}
-        expected = {*platform.days, *(platform.before if of_facts else ())}
+    forecast = platform.downstream((tenant, "forecasts"))
+    for path in platform.assets(tenant):
+        asset = path[-1]
+        expected = {*platform.days, *(() if path in forecast else platform.before)}
         assert logged_days(scope, asset, every) == expected, asset
 
 
