@@ -7,7 +7,10 @@ the same; a log that one of the two wrote, the other reads.
 
 from __future__ import annotations
 
+import atexit
 import functools
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -25,6 +28,9 @@ from forecast_platform import settings
 
 BATCH_SIZE = "1000"
 """Events stored at once, unless ``DAGSTER_EVENT_BATCH_SIZE`` says otherwise: two and a half years of one asset."""
+
+TEMPORARY = "DAGSTER_TEMPORARY_EVENT_LOG"
+"""Variable with the folder of a temporary instance's log."""
 
 BUSY_SECONDS = 60
 """How long to wait for another process that writes the log."""
@@ -45,8 +51,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> BatchedSqliteEventLogStorage:
-        # Where Dagster puts the log when it is not told: one that exists goes on.
-        return cls(str(Path(settings.dagster_home()) / "history" / "runs"), inst_data)
+        return cls(str(_folder()), inst_data)
 
     @functools.cache  # noqa: B019 - a storage lives as long as its process
     def _engine(self, shard: str) -> sa.Engine:
@@ -90,6 +95,21 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             last = {event.get_dagster_event().asset_key: (event, id) for event, id in zip(events, ids, strict=True)}
             for event, id in last.values():
                 self._store_asset_event(connection, event, id)
+
+
+def _folder() -> Path:
+    """Where Dagster puts the log when it is not told: one that exists goes on.
+
+    Without ``DAGSTER_HOME`` Dagster's instance is temporary; its processes are children of the one that made it.
+    """
+    home = settings.variables().get("DAGSTER_HOME")
+    if home:
+        return Path(home) / "history" / "runs"
+    if TEMPORARY not in settings.variables():
+        made = tempfile.mkdtemp(prefix="dagster-events-")
+        atexit.register(shutil.rmtree, made, ignore_errors=True)
+        settings.use_unless_set(TEMPORARY, made)
+    return Path(settings.variables()[TEMPORARY])
 
 
 def _is_asset_event(event: EventLogEntry) -> bool:

@@ -96,18 +96,6 @@ def ensure_dagster_home(project: Path) -> Path:
     return folder
 
 
-def dagster_home() -> str:
-    """Where Dagster keeps runs and events.
-
-    Raises:
-        SettingsError: ``DAGSTER_HOME`` is not set.
-    """
-    try:
-        return os.environ["DAGSTER_HOME"]
-    except KeyError:
-        raise SettingsError("DAGSTER_HOME is not set: name the folder that holds dagster.yaml") from None
-
-
 def use_unless_set(name: str, value: str) -> None:
     """Set an environment variable that a library reads, for this process and its children, where nobody has set it."""
     os.environ.setdefault(name, value)

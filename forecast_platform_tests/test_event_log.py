@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -80,3 +83,22 @@ def test_dagsters_own_log_and_this_one_read_each_other(tmp_path: Path, monkeypat
         assert [len(instance.all_logs(run.run_id)) for run in instance.get_runs()] == [
             each.total() for each in batched["events"]
         ]
+
+
+def test_a_temporary_instance_has_a_log_that_its_children_find_and_nobody_keeps(tmp_path: Path):
+    (tmp_path / "dagster.yaml").write_text(QUIET + BATCHED)
+    (tmp_path / "parent.py").write_text(PARENT)
+    variables = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    told = subprocess.run([sys.executable, "parent.py"], cwd=tmp_path, env=variables, capture_output=True, text=True)
+    own, childs = told.stdout.split()
+    assert own == childs and not Path(own).exists(), told.stderr
+
+
+PARENT = """
+import subprocess, sys
+from dagster._cli.utils import get_possibly_temporary_instance_for_cli
+with get_possibly_temporary_instance_for_cli() as instance:
+    print(instance.event_log_storage._base_dir, flush=True)
+    if sys.argv[1:] == []:
+        subprocess.run([sys.executable, __file__, "child"])
+"""
