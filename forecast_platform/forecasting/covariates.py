@@ -70,8 +70,8 @@ class Covariates:
         self._price = np.where(price > 0, price, np.nan)
         self._first_price = origins[0] - timedelta(days=window - 1)
         days = (origins[1] - self._first_price).days + 1
-        self._paid = _paid(history, facts.prices, self._first_price - timedelta(days=PRICE_DAYS), PRICE_DAYS + days)
-        self._usual = _usual_prices(self._paid)
+        paid = _paid(history, facts.prices, self._first_price - timedelta(days=PRICE_DAYS), PRICE_DAYS + days)
+        self._usual = _usual_prices(paid)
         self._own = {
             name: ScopedRows(rows, scope=("sku", "category", "location"))
             for name, rows in sorted(facts.own.groupby("name"), key=lambda each: each[0])
@@ -82,9 +82,11 @@ class Covariates:
 
         - ``is_holiday`` ahead: by the countries known on the origin.
         - ``on_promotion``: past days from sales or from the plan, because a promotion on which nothing was sold is in
-          the plan alone, and left out it would count the days that sold as what a promotion does. Ahead from the plan.
-        - ``price_ratio``: past days from sales, those without a price from the plan. Ahead planned price / mean of the
-          known prices of the ``PRICE_DAYS`` up to the origin; 1 where either is unknown.
+          the plan alone, and left out it would count the days that sold as what a promotion does. Ahead from the plan;
+          where no plan is known, from neither.
+        - ``price_ratio``: planned price / mean of the known prices of the ``PRICE_DAYS`` before the day, ahead of those
+          up to the origin; 1 where either is unknown. Never a price that was paid: it is known of days that sold only,
+          and a model would learn from it what sold (boosted trees then forecast 9 % of the demand).
         - a covariate of the tenant: ``_own_values``.
 
         Numbers ahead lie no farther beyond what the series' window has seen than that range is wide: a regression
@@ -111,18 +113,17 @@ class Covariates:
         window = panel.window
         chosen = self._newest(panel, self._plan)
         promoted = _taken(self._promoted, chosen, 0.0)
-        past["on_promotion"] = np.maximum(past["on_promotion"], promoted[:, :window])
+        planned = (chosen >= 0).any()
+        past["on_promotion"] = np.maximum(past["on_promotion"] if planned else 0.0, promoted[:, :window])
         rows = self._history.rows_at(panel.origin)
         start = (panel.origin - self._first_price).days - window + 1
         with np.errstate(invalid="ignore"):
             ratio = _taken(self._price, chosen, np.nan)
             ratio[:, :window] /= self._usual[rows, start : start + window]
             ratio[:, window:] /= self._usual[rows, start + window][:, None]
-        paid = self._paid[rows, PRICE_DAYS + start : PRICE_DAYS + start + window]
-        told = np.isnan(paid) & ~np.isnan(ratio[:, :window])
-        past["price_ratio"] = np.where(told, ratio[:, :window], past["price_ratio"])
-        ahead = ratio[:, window:]
-        return {"on_promotion": promoted[:, window:], "price_ratio": np.where(np.isnan(ahead), 1.0, ahead)}
+        ratio = np.where(np.isnan(ratio), 1.0, ratio)
+        past["price_ratio"] = ratio[:, :window]
+        return {"on_promotion": promoted[:, window:], "price_ratio": ratio[:, window:]}
 
     def _own_values(self, panel: Panel, rows: ScopedRows, default: float | None) -> Array:
         """A tenant's covariate: n x (W + H), the value of the row that counts, past days as known on the origin too.

@@ -116,12 +116,11 @@ def same(one: Panel, other: Panel) -> bool:
     return arrays and one.covariates == other.covariates
 
 
-def test_without_a_plan_there_is_no_promotion_and_the_price_is_the_usual_one():
+def test_without_a_plan_nothing_is_known_of_promotions_and_prices():
+    """What was paid and promoted is known of days that sold only: a model would learn from it what sold."""
     panel = panels()[0]
-    assert panel.covariates == FROM_FEATURES
-    assert (panel.past.shape, panel.future.shape) == ((4, 3, WINDOW), (4, 3, HORIZON))
-    assert (ahead(panel, "on_promotion") == 0).all()
-    assert (ahead(panel, "price_ratio") == 1).all()
+    assert panel.covariates == ("is_holiday",)
+    assert (panel.past.shape, panel.future.shape) == ((4, 1, WINDOW), (4, 1, HORIZON))
 
 
 def test_the_newest_plan_known_on_the_origin_counts_and_that_of_a_location_before_that_of_all():
@@ -143,7 +142,9 @@ def test_the_newest_plan_known_on_the_origin_counts_and_that_of_a_location_befor
 
 def test_a_planned_price_is_set_against_the_mean_of_the_known_prices_of_28_days():
     prices = prices_of((0, 2, 4.0), (-27, 2, 6.0), (-28, 2, 900.0), (1, 2, 900.0), (-3, 0, 900.0))
-    plan = plan_of((-1, 2, "bee", "north", True, "4.5"), (-1, 2, "cat ü", "south", True, "4.5"))
+    plan = plan_of(
+        (-1, 2, "bee", "north", True, "4.5"), (-1, 2, "cat ü", "south", True, "4.5"), (-9, 0, "bee", "north", True, "9")
+    )
     ratio = ahead(panels(plan, prices=prices)[0], "price_ratio")
     assert ratio[BEE].tolist() == [1, 4.5 / 5.0, 1, 1, 1, 1, 1]
     assert (np.delete(ratio, BEE, axis=0) == 1).all()
@@ -162,16 +163,21 @@ def test_days_without_a_sale_take_promotion_and_price_from_the_plan_as_known_on_
 
     panel = panels(plan, prices=prices, change=quiet)[0]
     assert np.flatnonzero(past(panel, "on_promotion")[BEE]).tolist() == [day]
-    assert np.flatnonzero(past(panel, "price_ratio")[BEE] != 1).tolist() == []
+    assert "price_ratio" not in panel.covariates, "3 against a mean of 4 and 2 is the usual price"
     cheaper = panels(plan, prices=prices_of((day - WINDOW - 6, 2, 4.0), (0, 2, 4.0)), change=quiet)[0]
     assert past(cheaper, "price_ratio")[BEE, day] == 0.75
 
 
-def test_a_price_that_was_paid_is_not_replaced_by_a_planned_one():
+def test_a_price_that_was_paid_is_never_a_covariate():
     target = -7
-    paid = prices_of((target - 3, 2, 4.0), (target, 2, 3.9))
-    panel = panels(plan_of((-30, target, "bee", "north", True, "2.0")), prices=paid)[0]
-    assert past(panel, "price_ratio")[BEE, WINDOW - 1 + target] == past(panels()[0], "price_ratio")[BEE, target - 1]
+    plan = plan_of((-30, target, "bee", "north", True, "2.0"))
+    ratios = [
+        past(panels(plan, prices=prices_of((target - 3, 2, 4.0), (target, 2, price)))[0], "price_ratio")
+        for price in (3.9, 0.1)
+    ]
+    assert ratios[0][BEE, WINDOW - 1 + target] == ratios[1][BEE, WINDOW - 1 + target] == 0.5
+    others = np.delete(ratios[0], BEE, axis=0)
+    assert (others == 1).all()
 
 
 def test_holidays_ahead_are_those_of_the_countries_known_on_the_origin():
@@ -211,7 +217,7 @@ def test_a_tenants_covariate_comes_from_the_most_particular_row_and_its_past_is_
         (1, -4, "mail", "all", "all", "all", 8.0),
     )
     panel = panels(own=own, items=items)[0]
-    assert panel.covariates == (*FROM_FEATURES, "mail")
+    assert panel.covariates == ("is_holiday", "mail")
     assert ahead(panel, "mail")[:, 0].tolist() == [1, 2, 3, 4]
     assert (past(panel, "mail")[:, -4] == 6).all()
     assert (np.delete(past(panel, "mail"), -4 + WINDOW, axis=1) == 0).all()
@@ -243,7 +249,10 @@ def test_a_column_of_one_value_is_left_out_whatever_is_planned():
         (-90, 2, "new", "all", "all", "all", 1.0),
     )
     assert panels(plan, own, change=calm)[0].covariates == ()
-    assert panels(own=own, change=lambda f: f.assign(is_holiday=False))[0].covariates == FROM_FEATURES[1:]
+    varied = plan_of((-90, -2, "bee", "north", True, "2.0"))
+    prices = prices_of((-5, 2, 4.0))
+    told = panels(varied, own, prices, change=lambda f: f.assign(is_holiday=False))[0]
+    assert told.covariates == FROM_FEATURES[1:]
 
 
 def test_a_column_that_varies_only_while_the_shelves_were_empty_is_left_out():
