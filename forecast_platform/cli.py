@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from forecast_platform.assets.scope import TenantScope
 
 
+NEEDED_LATER = ("forecast_platform.forecasting.forecasters", "holidays", "matplotlib.figure", "dagster_dbt.core")
+"""Imports that steps would wait 4 s for."""
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="forecast-platform")
 def main() -> None:
@@ -176,7 +180,7 @@ class _TenantRuns:
         show = functools.partial(_show, out=sys.stdout)
         loggers = dg.Definitions(loggers={"progress": progress_logger(show)})
         # While dbt parses the project, once, in a process of its own.
-        threading.Thread(target=import_module, args=("forecast_platform.forecasting.forecasters",), daemon=True).start()
+        threading.Thread(target=lambda: [import_module(name) for name in NEEDED_LATER], daemon=True).start()
         # Without slots: a command that was killed would keep its slot, and the next one would wait for it for ever.
         self.definitions = dg.Definitions.merge(build_tenant(replace(scope, pooled=False)), loggers)
         self.chain = chain_of(self.definitions, scope)
