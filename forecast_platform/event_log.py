@@ -41,6 +41,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         settings.use_unless_set("DAGSTER_EVENT_BATCH_SIZE", BATCH_SIZE)
+        self._tables: set[str] = set()
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -53,7 +54,8 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     ) -> BatchedSqliteEventLogStorage:
         return cls(str(_folder()), inst_data)
 
-    @functools.cache  # noqa: B019 - a storage lives as long as its process
+    # A webserver sees the files of years of runs; one open elsewhere goes on without its place here.
+    @functools.lru_cache(maxsize=8)  # noqa: B019 - a storage lives as long as its process
     def _engine(self, shard: str) -> sa.Engine:
         """One engine a file, so that a statement is compiled once; it keeps no connection open."""
         return sa.create_engine(
@@ -70,9 +72,11 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             with engine.begin() as connection:
                 yield connection
 
-    @functools.cache  # noqa: B019 - asked for every event; a table that is there stays
     def has_table(self, table_name: str) -> bool:
-        return super().has_table(table_name)
+        """As Dagster's, which is asked for every event; a table that is there stays."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store the events that Dagster hands over together, as ``store_event`` would store each."""

@@ -33,9 +33,11 @@ def build_daily_sales_asset(scope: TenantScope) -> dg.AssetsDefinition:
         first, last = day_range(context)
         _require_windows(scope, {key.path[-1] for key in context.selected_asset_keys}, first, last)
         yield from run_models(
-            # The ledger's views are over tables that are there from the start, and read before anything is scored.
-            *(context, scope, translator),
+            context,
+            scope,
+            translator,
             tag="sales",
+            # Over the ledger's tables, which are there from the start, and read before anything is scored.
             views=("tag:ledger",),
             figures=FIGURES,
             first=first,

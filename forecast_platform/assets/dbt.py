@@ -227,17 +227,10 @@ def run_models(
     working = Path(tempfile.mkdtemp(dir=parsed.parent, prefix=f"run-{context.run_id[:8]}-"))
     try:
         shutil.copy(parsed / "partial_parse.msgpack", working)
+        selected = [*models, f"+tag:{tag},config.materialized:view", *views]
         process = PROCESSES.start(
             [
-                *(
-                    "build",
-                    "--target",
-                    target(scope),
-                    "--select",
-                    *models,
-                    f"+tag:{tag},config.materialized:view",
-                    *views,
-                ),
+                *("build", "--target", target(scope), "--select", *selected),
                 *("--indirect-selection", "cautious", *event_time(first, last)),
             ],
             environment(scope, run_id=context.run_id)

@@ -19,8 +19,10 @@ from forecast_platform.forecasting.panel import Panel, PanelHistory
 from forecast_platform.forecasting.scopes import ScopedRows
 
 Array = np.ndarray
-FROM_FEATURES = ("is_holiday", "on_promotion", "price_ratio")
-"""Columns of ``features`` that are known ahead, too. No covariate of a tenant may have one of these names."""
+FROM_FEATURES = ("is_holiday", "on_promotion")
+"""Columns of ``features`` that are known ahead, too."""
+KNOWN_AHEAD = (*FROM_FEATURES, "price_ratio")
+"""What every tenant may know ahead. No covariate of a tenant may have one of these names."""
 PRICE_DAYS = LOOK_BACK_DAYS
 """Days whose mean price a price is compared with, in ``price_ratio`` as in ``features``."""
 MEASURED_DAYS, MEASURED_LEAST = 28, 21

@@ -86,6 +86,15 @@ def _statistical_history(given: Mapping[str, Any]) -> int:
     return max(ISOLATED_MIN_HISTORY, 2 * given.get("season_length", 7) + 6)
 
 
+_BOOSTED: Mapping[str, Any] = {
+    "min_history": lambda given: 1,
+    "exogenous": True,
+    "module": "boosting",
+    "libraries": ("lightgbm",),
+    "refits": True,
+}
+"""What the forecasters have in common that learn trees."""
+
 OWN: Mapping[str, _Own] = {
     "Naive": _Own((), "1", lambda given: 1),
     "SeasonalNaive": _Own(("sp",), "1", lambda given: given.get("sp", 7)),
@@ -108,21 +117,9 @@ OWN: Mapping[str, _Own] = {
             "max_rows",
         ),
         "1",
-        lambda given: 1,
-        exogenous=True,
-        module="boosting",
-        libraries=("lightgbm",),
-        refits=True,
+        **_BOOSTED,
     ),
-    "BoostedEnsemble": _Own(
-        ("linear_weight", "profile_weight", "horizon", "refit_every"),
-        "1",
-        lambda given: 1,
-        exogenous=True,
-        module="boosting",
-        libraries=("lightgbm",),
-        refits=True,
-    ),
+    "BoostedEnsemble": _Own(("linear_weight", "profile_weight", "horizon", "refit_every"), "1", **_BOOSTED),
     "PanelStatsForecast": _Own(
         ("model", "season_length"), "1", _statistical_history, module="statistical", libraries=("statsforecast",)
     ),

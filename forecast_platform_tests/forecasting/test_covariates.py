@@ -8,7 +8,7 @@ import pytest
 
 from forecast_platform.features import HolidayCalendar
 from forecast_platform.forecasting import Panel, PanelHistory
-from forecast_platform.forecasting.covariates import FROM_FEATURES, Covariates, KnownFacts
+from forecast_platform.forecasting.covariates import FROM_FEATURES, KNOWN_AHEAD, Covariates, KnownFacts
 from forecast_platform_tests.forecasting.demand import ORIGIN, feature_rows
 from forecast_platform_tests.forecasting.demo_panels import PRICE, TEXT, no_own_covariates
 
@@ -252,7 +252,7 @@ def test_a_column_of_one_value_is_left_out_whatever_is_planned():
     varied = plan_of((-90, -2, "bee", "north", True, "2.0"))
     prices = prices_of((-5, 2, 4.0))
     told = panels(varied, own, prices, change=lambda f: f.assign(is_holiday=False))[0]
-    assert told.covariates == FROM_FEATURES[1:]
+    assert told.covariates == KNOWN_AHEAD[1:]
 
 
 def test_a_column_that_varies_only_while_the_shelves_were_empty_is_left_out():
