@@ -12,6 +12,14 @@
   sum_error / nullif(sum_actual, 0) as bias
 {%- endmacro %}
 
+{# What of an error is added up: absolute and squared, also in units of the series' scale as of the origin. #}
+{% macro error_measures() -%}
+  abs(error) as abs_error,
+  error * error as sq_error,
+  abs(error) / nullif(scale_abs, 0) as scaled_abs,
+  error * error / nullif(scale_sq, 0) as scaled_sq
+{%- endmacro %}
+
 {# The additive columns of error_sums, summed over the rows of a group. #}
 {% macro summed_errors() -%}
   cast(sum(n) as bigint) as n,

@@ -32,10 +32,7 @@ with errors as (
 newest as (
   select
     errors.*,
-    abs(errors.error) as abs_error,
-    errors.error * errors.error as sq_error,
-    abs(errors.error) / nullif(scales.scale_abs, 0) as scaled_abs,
-    errors.error * errors.error / nullif(scales.scale_sq, 0) as scaled_sq
+    {{ error_measures() }}
   from errors
   left join {{ ref('series_scales') }} as scales
     on scales.as_of = errors.origin_date and scales.series_id = errors.series_id

@@ -33,10 +33,7 @@ scored as (
 scaled as (
   select
     scored.*,
-    abs(scored.error) as abs_error,
-    scored.error * scored.error as sq_error,
-    abs(scored.error) / nullif(scales.scale_abs, 0) as scaled_abs,
-    scored.error * scored.error / nullif(scales.scale_sq, 0) as scaled_sq
+    {{ error_measures() }}
   from scored
   left join {{ ref('series_scales') }} as scales
     on scales.as_of = scored.origin_date and scales.series_id = scored.series_id
