@@ -28,7 +28,7 @@ from forecast_platform.io_managers.warehouse import PartitionState, Session
 from forecast_platform.partitions import DayWindow
 from forecast_platform.tables import QUANTILES
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 """Raise it with every change to the numbers."""
 
 VERSIONS = """
