@@ -47,7 +47,7 @@ main.add_command(models)
 
 @main.command()
 @click.option("--tenant", default="demo", show_default=True, help="A tenant whose source is the generator.")
-@click.option("--origins", default=10, show_default=True, type=click.IntRange(1, 365), help="Days to forecast from.")
+@click.option("--origins", default=7, show_default=True, type=click.IntRange(1, 365), help="Days to forecast from.")
 @one_line_errors
 @PROCESSES.kept_ready()
 def demo(tenant: str, origins: int) -> None:
