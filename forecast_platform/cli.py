@@ -161,7 +161,10 @@ def _run_changed(scope: TenantScope, days: Sequence[date]) -> None:
     for day in days:
         _check_range(scope, day, day)
         if day >= scope.today():
-            raise CommandLineError(f"--changed {day} is open; it is made with --from {day} --to {day}")
+            raise CommandLineError(
+                f"--changed {day} is open; its facts are made with --from {day} --to {day} --select raw_sales"
+                " --select daily_sales"
+            )
     tenant_runs = _TenantRuns(scope, reason="changed facts of " + ", ".join(each.isoformat() for each in days))
     make_changed(scope, days, lambda step: tenant_runs.make(step.assets, step.first, step.last))
 

@@ -129,10 +129,12 @@ def _accuracy(title: str, scores: pd.DataFrame) -> str:
     """By bucket, the best RMSSE first."""
     buckets: Mapping[str, int] = {name: place for place, name in enumerate(("all", "1", "2-7", "8-14", "15-28", "29+"))}
     floor = scores[scores["model"] == FLOOR].set_index("horizon_bucket")
+    # As in the accuracy views: one that is new has other weeks, and only its easy first horizons.
+    compared = scores["n"] >= 0.9 * scores["horizon_bucket"].map(floor["n"])
     rows = scores.assign(
         place=scores["horizon_bucket"].map(buckets),
-        fva_wape=scores["horizon_bucket"].map(floor["wape"]) - scores["wape"],
-        fva_rmsse=scores["horizon_bucket"].map(floor["mean_rmsse"]) - scores["mean_rmsse"],
+        fva_wape=(scores["horizon_bucket"].map(floor["wape"]) - scores["wape"]).where(compared),
+        fva_rmsse=(scores["horizon_bucket"].map(floor["mean_rmsse"]) - scores["mean_rmsse"]).where(compared),
     ).sort_values(["place", "mean_rmsse", "model"])
     columns = [
         *(("horizon_bucket", "days ahead", str), ("model", "model", str), ("n", "scored", lambda n: f"{int(n):,}")),

@@ -145,7 +145,8 @@ def affected(
     features = reaching(facts, LOOK_BACK_DAYS)
     scales = reaching(facts, windows.training_window - 1)
     trained_on = set(days_between(closed - timedelta(days=windows.training_window - 1), closed))
-    # The sums hold errors in units of the scale as of their origin: a moved scale moves its targets' sums.
+    # Sums hold errors in units of the scale as of their origin, scores are by the class as of it: what moves one of
+    # those moves all its targets.
     sums = facts | {origin + timedelta(days=h) for origin in scales for h in range(1, windows.horizon + 1)}
     touched: Mapping[str, set[date]] = {
         "raw_sales": {day},
@@ -159,7 +160,7 @@ def affected(
         "forecasts": {closed} if features & trained_on else set(),
         "forecast_errors": facts,
         "error_sums": sums,
-        "interval_scores": facts,
+        "interval_scores": sums,
         "champions": reaching(sums, windows.champion_window - 1),
     }
     # What is made from forecasts is as immutable as they are: only that of the newest origin is made again.

@@ -126,26 +126,32 @@ NEAREST = """
     select sku, location,
       max(case when sale_date < :day then sale_date end), min(case when sale_date > :day then sale_date end)
     from raw_sales
-    where quantity > 0 and sale_date between :first and :last
+    where quantity > 0 and sale_date between :first and :last and sale_date not in ({changed})
     group by sku, location
 """
 
 
-def moved_days(scope: TenantScope, day: date) -> set[date]:
-    """Days whose membership moved because the sales of ``day`` changed.
+def moved_days(scope: TenantScope, days: Collection[date]) -> set[date]:
+    """Days whose membership moved because the sales of ``days`` changed.
 
-    Ask after ``raw_sales[day]`` is made and before ``daily_sales[day]`` is: what the one says now is compared with
+    Ask after ``raw_sales`` of them is made and before ``daily_sales`` is: what the one says now is compared with
     what the other was made from.
     """
     if scope.warehouse.last_day("daily_sales") is None:
         return set()  # nothing was ever made from sales, and dbt has not made the table
+    # A sale of another changed day may be as new: it kept no series in. What stays as it was is made again for nothing.
+    nearest = NEAREST.format(changed=", ".join(f"date '{day}'" for day in sorted(days)))
+    return {each for day in days for each in _moved_by(scope, day, nearest)}
+
+
+def _moved_by(scope: TenantScope, day: date, nearest_sales: str) -> set[date]:
     reach = timedelta(days=scope.tenant.inactive_after_days - 1)
     asked = {"day": day}
     with scope.warehouse.reading() as session:
         changed = set(session.execute(SOLD_BEFORE, asked)) ^ set(session.execute(SOLD_NOW, asked))
         if not changed:
             return set()
-        sold = session.execute(NEAREST, asked | {"first": day - reach, "last": day + reach})
+        sold = session.execute(nearest_sales, asked | {"first": day - reach, "last": day + reach})
     nearest = {(sku, location): around for sku, location, *around in sold}
     return {
         each
@@ -186,7 +192,7 @@ def make_changed(scope: TenantScope, days: Collection[date], make: Callable[[Ste
     sales = [Step(("raw_sales", "sales_rejects"), first, last) for first, last in ranges(days)]
     for step in sales:
         make(step)
-    moved = {each for day in days for each in moved_days(scope, day)}
+    moved = moved_days(scope, days)
     following = affected_steps(scope, days, moved, scope.today() - timedelta(days=1))
     for step in following:
         make(step)

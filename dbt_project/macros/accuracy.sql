@@ -54,6 +54,16 @@
     / nullif({{ exact_sum('case when rmsse is not null then weight end') }}, 0) as weighted_rmsse
 {%- endmacro %}
 
+{#
+  Forecast value added: the metric of seasonal_naive_7 minus the model's. Null for a model that has less than nine tenths
+  of the floor's errors: one that is new has other weeks, and only its easy first horizons.
+#}
+{% macro added_value(metric, scope) -%}
+  case when n >= 0.9 * max(case when model = 'seasonal_naive_7' then n end) over (partition by {{ scope }})
+    then max(case when model = 'seasonal_naive_7' then {{ metric }} end) over (partition by {{ scope }}) - {{ metric }}
+  end
+{%- endmacro %}
+
 {# The columns of the accuracy views after their keys. `scope` are the columns that a model is compared within. #}
 {% macro accuracy_columns(scope) -%}
   n,
@@ -71,6 +81,6 @@
   cast(series_unscaled as bigint) as series_unscaled,
   n - n_scaled as n_unscaled,
   n_out_of_stock,
-  max(case when model = 'seasonal_naive_7' then wape end) over (partition by {{ scope }}) - wape as fva_wape,
-  max(case when model = 'seasonal_naive_7' then mean_rmsse end) over (partition by {{ scope }}) - mean_rmsse as fva_rmsse
+  {{ added_value('wape', scope) }} as fva_wape,
+  {{ added_value('mean_rmsse', scope) }} as fva_rmsse
 {%- endmacro %}

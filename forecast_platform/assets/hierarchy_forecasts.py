@@ -135,11 +135,15 @@ def _panel_of(panels: Panels, published: pd.DataFrame, origin: date) -> Panel:
 
 
 def _with_emptied(rows: pd.DataFrame, scope: TenantScope, origin: date) -> pd.DataFrame:
-    """``rows`` and zeros for the nodes on record that have no series any more: the newest row of each node counts."""
+    """``rows`` and zeros for the nodes on record that have no series any more: the newest row of each node counts.
+
+    Levels and days ahead that are not made any more, after a change of settings, keep what they had.
+    """
     h = tables.hierarchy_forecasts.c
     with scope.warehouse.reading() as session:
         held = session.frame(sa.select(h.level, h.node, h.horizon).where(h.origin_date == origin).distinct())
     key = ["level", "node", "horizon"]
+    held = held[held["level"].isin(rows["level"]) & held["horizon"].isin(rows["horizon"])]
     gone = held.astype({"level": object, "node": object}).merge(rows[key], how="left", on=key, indicator=True)
     gone = gone.loc[gone["_merge"] == "left_only", key].assign(origin_date=pd.Timestamp(origin), mean=0.0)
     return pd.concat([rows, gone.sort_values(key)], ignore_index=True) if len(gone) else rows

@@ -58,14 +58,12 @@ class Past:
     Attributes:
         classes: ``as_of``, ``series_id``, ``demand_class``.
         scales: ``as_of``, ``series_id``, ``scale_sq``.
-        fractions: days on which a series sold no whole number: ``sale_date``, ``series_id``.
         ranks: ``weekly.name_ranks`` of every series, by ``series_id``.
         ids: ``series_id`` along the second axis of ``paths``.
     """
 
     classes: pd.DataFrame
     scales: pd.DataFrame
-    fractions: pd.DataFrame
     ranks: pd.Series
     ids: np.ndarray
     paths: PastPaths
@@ -122,8 +120,9 @@ def _batches(context: dg.AssetExecutionContext, scope: TenantScope, first: date,
         for origin in origins:
             rows = None
             if origin in wanted:
-                past = past or _past(scope, published, fractions, wanted)
-                rows, figures = weekly_rows(held.at(origin), past, window=scope.tenant.calibration_window)
+                past = past or _past(scope, published, wanted)
+                parted = _parted(fractions, origin, scope.tenant.training_window)
+                rows, figures = weekly_rows(held.at(origin), past, parted, window=scope.tenant.calibration_window)
                 add_figures(context, scope.key(NAME), {origin: figures})
             yield Batch(origin, "", CODE_VERSION, summaries[origin], digests[origin], rows)
 
@@ -200,7 +199,7 @@ def _parted(fractions: pd.DataFrame, origin: date, window: int) -> np.ndarray:
     return fractions.loc[inside, "series_id"].unique()
 
 
-def _past(scope: TenantScope, published: pd.DataFrame, fractions: pd.DataFrame, origins: Sequence[date]) -> Past:
+def _past(scope: TenantScope, published: pd.DataFrame, origins: Sequence[date]) -> Past:
     """Classes, scales and the scores of the series that stand for their class, for a stretch of origins."""
     first, last = origins[0], origins[-1]
     classes_at, scales_at, names = tables.demand_classes.c, tables.series_scales.c, tables.series.c
@@ -233,9 +232,7 @@ def _past(scope: TenantScope, published: pd.DataFrame, fractions: pd.DataFrame, 
             )
         )
     origins_scored = days_between(reach - timedelta(days=scope.tenant.horizon), last)
-    return Past(
-        classes, scales, fractions, ranks, ids, _cubes(scores, models, ids, origins_scored, scope.tenant.horizon)
-    )
+    return Past(classes, scales, ranks, ids, _cubes(scores, models, ids, origins_scored, scope.tenant.horizon))
 
 
 def _sources(of_day: pd.DataFrame, ranks: pd.Series) -> np.ndarray:
@@ -260,14 +257,21 @@ def _cubes(scores, models: tuple[str, ...], ids: np.ndarray, origins: Sequence[d
     return PastPaths(models, tuple(origins), sold, expected)
 
 
-def weekly_rows(forecasts: Published, past: Past, *, window: int) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The rows of one origin, and how many weeks of series rest on measured paths."""
+def weekly_rows(
+    forecasts: Published, past: Past, parted: np.ndarray, *, window: int
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The rows of one origin, and how many weeks of series rest on measured paths.
+
+    Args:
+        parted: series that sell in parts of a unit.
+        window: days of errors that count.
+    """
     origin, ids = forecasts.origin, forecasts.series.series_id
     classes = past.classes[past.classes["as_of"] == pd.Timestamp(origin)].set_index("series_id")["demand_class"]
     scales = past.scales[past.scales["as_of"] == pd.Timestamp(origin)].set_index("series_id")["scale_sq"]
     scale = np.sqrt(scales.reindex(ids).to_numpy(dtype=np.float64))
     demand_class = classes.reindex(ids).fillna("").to_numpy(dtype=object)
-    whole = ~np.isin(ids, _parted(past.fractions, origin, window))
+    whole = ~np.isin(ids, parted)
     of_day = classes.reset_index()
     standing = np.isin(past.ids, of_day["series_id"].to_numpy()[_sources(of_day, past.ranks)])
     paths = PastPaths(

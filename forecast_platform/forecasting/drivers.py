@@ -27,8 +27,8 @@ class Effects:
     Attributes:
         slope: n x k; share of the base for one unit of the covariate.
         centre: n x k; the covariate's mean over the observed days.
-        neutral: n x k; where the effect counts as none when it is told: 0 of a covariate that is only 0 or 1 (a
-            promotion, a holiday), else the centre.
+        neutral: n x k; where the effect counts as none when it is told: of a covariate that is only 0 or 1 the commoner
+            (no promotion, no holiday, but a shop that is open), else the centre.
     """
 
     slope: Array
@@ -51,7 +51,8 @@ class Effects:
         start = self.at_neutral()[:, None]
         bounded = np.minimum(np.maximum(start + total, LEAST), MOST) - start
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where((bounded == total)[:, None, :], parts, parts * (bounded / total)[:, None, :])
+            held = (bounded != total) & (total != 0)
+            return np.where(held[:, None, :], parts * (bounded / total)[:, None, :], parts)
 
     def factors(self, covariates: Array) -> Array:
         """Factor of each day: days x n from n x k x days."""
@@ -91,7 +92,7 @@ def fit_effects(y: Array, base: Array, noise: Array, covariates: Array, pools: S
         moved = np.where(observed, values - centre[:, k], 0.0)
         scale[k] = np.sqrt(sum_rows(sum_rows((moved * moved).T)[:, None])[0] / max(days.sum(), 1.0))
         binary = bool(np.isin(values, (0.0, 1.0)).all())
-        neutral[:, k] = 0.0 if binary else centre[:, k]
+        neutral[:, k] = np.rint(centre[:, k]) if binary else centre[:, k]
         columns.append(base * moved / (scale[k] if scale[k] > 0 else 1.0))
     gram, right = np.zeros((number, number, series)), np.zeros((number, series))
     for i, column in enumerate(columns):

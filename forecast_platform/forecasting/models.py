@@ -100,10 +100,10 @@ OWN: Mapping[str, _Own] = {
     "SeasonalNaive": _Own(("sp",), "1", lambda given: given.get("sp", 7)),
     "MovingAverage": _Own(("window",), "1", lambda given: given.get("window", 7)),
     "LagRegression": _Own(
-        ("lags", "windows", "half_life", "ridge", "day_shrinkage"), "3", _regression_history, exogenous=True
+        ("lags", "windows", "half_life", "ridge", "day_shrinkage"), "4", _regression_history, exogenous=True
     ),
-    "WeekdayProfile": _Own(("half_life", "profile_spread", "growth_spread"), "2", lambda given: 1, exogenous=True),
-    "Ensemble": _Own(("linear_weight",), "2", lambda given: 1, exogenous=True),
+    "WeekdayProfile": _Own(("half_life", "profile_spread", "growth_spread"), "3", lambda given: 1, exogenous=True),
+    "Ensemble": _Own(("linear_weight",), "3", lambda given: 1, exogenous=True),
     "GlobalBoosting": _Own(
         (
             "horizon",
@@ -119,7 +119,7 @@ OWN: Mapping[str, _Own] = {
         "1",
         **_BOOSTED,
     ),
-    "BoostedEnsemble": _Own(("linear_weight", "profile_weight", "horizon", "refit_every"), "1", **_BOOSTED),
+    "BoostedEnsemble": _Own(("linear_weight", "profile_weight", "horizon", "refit_every"), "2", **_BOOSTED),
     "PanelStatsForecast": _Own(
         ("model", "season_length"), "1", _statistical_history, module="statistical", libraries=("statsforecast",)
     ),
@@ -193,6 +193,8 @@ def model_specs(models: Mapping[str, str] | None = None) -> tuple[ModelSpec, ...
 def _read(name: str, spec: str) -> ModelSpec:
     if not isinstance(name, str) or not MODEL_NAME.fullmatch(name):
         raise ModelSpecError(f"model name {name!r} must be lower-case letters, digits and _, starting with a letter")
+    if name == "published":
+        raise ModelSpecError("model name 'published' is what reports call the choice among models; give yours another")
     tree, canonical = _parse(name, spec)
     class_name = _outermost_class(tree) or canonical
     own = OWN.get(class_name)

@@ -20,7 +20,7 @@ import numpy as np
 import xxhash
 
 Array = np.ndarray
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 WEEK = 7

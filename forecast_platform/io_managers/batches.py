@@ -25,6 +25,7 @@ from forecast_platform.crash import crash_point
 from forecast_platform.digest import EMPTY, combine
 from forecast_platform.io_managers.columns import FrameRefused, to_arrow
 from forecast_platform.io_managers.ledger import Version, next_digest, on_record
+from forecast_platform.io_managers.reads import InputsChanged
 from forecast_platform.io_managers.warehouse import PartitionState, Session, Warehouse
 from forecast_platform.tables import ledger_batches
 
@@ -115,7 +116,7 @@ def append_batch(session: Session, table: sa.Table, batch: Batch) -> int | None:
     if on_record(history, batch.input_digest) is not None:
         return None
     if batch.rows is None:
-        raise FrameRefused(
+        raise InputsChanged(
             f"{table.name}: {batch.part or 'the batch'} of {origin} came without rows, and its inputs"
             f" {batch.input_digest} are not on record: another run appended meanwhile. Run the step again"
         )

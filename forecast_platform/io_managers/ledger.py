@@ -27,6 +27,7 @@ import sqlalchemy as sa
 from forecast_platform.crash import crash_point
 from forecast_platform.digest import EMPTY, combine
 from forecast_platform.io_managers.columns import FrameRefused, to_arrow
+from forecast_platform.io_managers.reads import InputsChanged
 from forecast_platform.io_managers.warehouse import PartitionState, Session, Warehouse
 from forecast_platform.tables import forecast_runs, forecast_versions, forecasts, series
 
@@ -174,9 +175,10 @@ def append_version(session: Session, candidate: VersionCandidate, *, run_id: str
     elif version_id is not None:
         result = Appended(version_id, 0, "on record")
     elif candidate.forecasts is None:
-        raise FrameRefused(
+        raise InputsChanged(
             f"forecasts: {model} of {origin} came without numbers ({candidate.outcome}), and inputs"
-            f" {candidate.input_digest} are not on record: another run appended meanwhile, or nothing was computed"
+            f" {candidate.input_digest} are no longer the newest on record: another run appended meanwhile."
+            " Run the step again"
         )
     else:
         result = _append(session, candidate, history)

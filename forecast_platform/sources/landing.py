@@ -1,15 +1,17 @@
 """The landing: whatever arrives is kept as it came, once, and read into rows by day.
 
-Under ``<landing>/<tenant>/<asset>/``: ``batches/`` the bytes, named by their digest; ``readings/`` what they were
-read as, derived and made again when missing; ``seen/`` empty files that remember which files need not be read again;
-``shifts/`` by how many weeks a source's days are moved. Which batches there are is in the table ``landed_batches``,
-which the caller writes: nothing counts as landed before that. Which rows a day has is in ``facts``.
+Under ``<landing>/<tenant>/<asset>/``: ``batches/`` the bytes, named by their digest (a content that came back after
+another one, by a digest of both); ``readings/`` what they were read as, derived and made again when missing; ``seen/``
+empty files that remember which files need not be read again; ``shifts/`` by how many weeks a source's days are moved.
+Which batches there are is in the table ``landed_batches``, which the caller writes: nothing counts as landed before
+that. Which rows a day has is in ``facts``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -52,9 +54,9 @@ def land(
 ) -> list[LandedBatch]:
     """Land what has arrived and is not landed yet, and read it.
 
-    Equal content is one batch, whatever its name; other content under a known name is a new batch. What is half
-    written is left for the next call. If the caller does not write the batches that are returned, the next call
-    returns them again.
+    Equal content is one batch, whatever its name; other content under a known name is a new batch, and so is a content
+    that comes back under its name after another one: the newest state counts. What is half written is left for the
+    next call. If the caller does not write the batches that are returned, the next call returns them again.
 
     Args:
         known: rows of ``landed_batches`` so far, at least those of this asset.
@@ -76,7 +78,7 @@ def land(
     batches = landed_from(known, asset, source.name)
     landing.store(asset).sweep()
     here = set(known.loc[known["asset"] == asset, "batch_digest"].astype(str)) if len(known) else set()
-    taken = _take_in(source, landing.store(asset), here, now=now, first=first, last=last, progress=progress)
+    taken = _take_in(source, landing.store(asset), here, batches, now=now, first=first, last=last, progress=progress)
     if not taken:
         return []
     ordinal = 0 if known.empty else int(known["ordinal"].max()) + 1
@@ -93,14 +95,19 @@ def _take_in(
     source: Source,
     store: Store,
     here: set[str],
+    batches: Sequence[LandedBatch],
     *,
     now: datetime,
     first: date | None,
     last: date | None,
     progress: Callable[[str], None] | None,
 ) -> list[_Taken]:
-    """Put the bytes of new arrivals into the landing, each content once, in the order of arrival."""
+    """Put the bytes of new arrivals into the landing, in the order of arrival."""
     arrivals = sorted(source.discover(now=now, first=first, last=last), key=lambda a: (str(a.order), a.name))
+    states: dict[tuple[str, str], list[str]] = {}
+    for batch in batches:
+        states.setdefault((batch.source, batch.name), []).append(batch.batch_digest)
+    named = Counter(_source_and_name(source, arrival) for arrival in arrivals)
     seen = {name[:_SEEN]: name[_SEEN + 1 :] for name in store.names("seen")}
     taken: dict[str, _Taken] = {}
     for arrival in arrivals:
@@ -112,9 +119,30 @@ def _take_in(
                 continue
             if mark is not None:
                 store.mark(f"seen/{mark}-{digest}")
-        if digest not in here and digest not in taken:
-            taken[digest] = _Taken(arrival, digest)
+        if digest in here:
+            known_as = _source_and_name(source, arrival)
+            # Of two arrivals of one name neither is the newer state.
+            digest = _back_again(digest, states.get(known_as, [])) if named[known_as] == 1 else None
+            if digest is None or _copy(store, arrival, progress, name=digest) is None:
+                continue
+        taken.setdefault(digest, _Taken(arrival, digest))
     return list(taken.values())
+
+
+def _back_again(digest: str, states: Sequence[str]) -> str | None:
+    """The name of a batch whose content came back; None where it is what came last under its name, or another's.
+
+    Args:
+        digest: of the content.
+        states: digests of the batches of its name, in the order of arrival.
+    """
+    if not states or digest == states[-1] or (len(states) > 1 and _after(digest, states[-2]) == states[-1]):
+        return None
+    return _after(digest, states[-1])
+
+
+def _after(digest: str, before: str) -> str:
+    return hashlib.sha256(f"{digest} after {before}".encode()).hexdigest()
 
 
 _SEEN = 32
@@ -132,10 +160,16 @@ def _stored(store: Store, digest: str) -> bool:
     return any(store.exists(f"batches/{digest}.{extension}") for extension in EXTENSIONS)
 
 
-def _copy(store: Store, arrival: Arrival, progress: Callable[[str], None] | None) -> str | None:
-    """Copy the bytes into the landing and give their digest; None if they changed or went away meanwhile."""
-    if arrival.identity is not None and _stored(store, arrival.identity):
-        return arrival.identity
+def _copy(
+    store: Store, arrival: Arrival, progress: Callable[[str], None] | None, *, name: str | None = None
+) -> str | None:
+    """Copy the bytes into the landing, by default under their digest, and give the name that they have there.
+
+    None if they changed or went away meanwhile.
+    """
+    name = name or arrival.identity
+    if name is not None and _stored(store, name):
+        return name
     digest, head = hashlib.sha256(), b""
     with store.scratch() as file:
         try:
@@ -150,7 +184,7 @@ def _copy(store: Store, arrival: Arrival, progress: Callable[[str], None] | None
         if not arrival.unchanged():
             _log.info("%s changed while it was being read and is left for the next time", arrival.name)
             return None
-        name = arrival.identity or digest.hexdigest()
+        name = name or digest.hexdigest()
         if not _stored(store, name):
             if progress is not None:
                 progress(f"{arrival.name} has arrived")
@@ -161,13 +195,12 @@ def _copy(store: Store, arrival: Arrival, progress: Callable[[str], None] | None
 
 def _batch(source: Source, taken: _Taken, now: datetime, ordinal: int) -> LandedBatch:
     """A batch of which only the bytes are known."""
-    name = taken.arrival.name.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
-    feeds = taken.arrival.feeds
+    origin, name = _source_and_name(source, taken.arrival)
     return LandedBatch(
         batch_digest=taken.digest,
         asset=source.rows.asset,
-        source=source.name if feeds is None else side_source(source.name, feeds),
-        name=name[:_NAME_CHARACTERS],
+        source=origin,
+        name=name,
         reading="",
         rows=0,
         days=(),
@@ -175,6 +208,13 @@ def _batch(source: Source, taken: _Taken, now: datetime, ordinal: int) -> Landed
         received_at=now,
         ordinal=ordinal,
     )
+
+
+def _source_and_name(source: Source, arrival: Arrival) -> tuple[str, str]:
+    """``source`` and ``name`` of the batch of an arrival, as ``landed_batches`` has them."""
+    name = arrival.name.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+    feeds = arrival.feeds
+    return source.name if feeds is None else side_source(source.name, feeds), name[:_NAME_CHARACTERS]
 
 
 def _with_sides_read(source: Source, landing: Landing, new: Sequence[LandedBatch]) -> list[LandedBatch]:

@@ -146,11 +146,12 @@ class RowReader:
             values["sold_at"] = pa.nulls(len(block.numbers), pa.timestamp("us", "UTC"))
         for name in ("sku", "location", "quantity", "on_promotion", "order_id"):
             self._keep(reading, self._table.c[name])
-        self._sign(reading, getattr(self._rows, "returns", None))
+        # As the row has them: where a return is told by a mark alone, its quantity and its revenue are positive.
         if "revenue" in self._mapped:
             self._price_of_revenue(reading)
         else:
             self._keep(reading, self._table.c.unit_price)
+        self._sign(reading, getattr(self._rows, "returns", None))
         if "event_id" in self._mapped:
             reading.keep("event_id", self._event_ids(block))
             reading.reject(pc.is_null(values["event_id"]), "event_id is empty")

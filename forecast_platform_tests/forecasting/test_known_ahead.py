@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 
 from forecast_platform.forecasting import ModelSpec, Panel, forecast_origin, model_specs
+from forecast_platform.forecasting.guards import MODEL
+from forecast_platform.forecasting.panel import SeriesIndex
 from forecast_platform_tests.forecasting.demo_panels import DemoShop, demo_shop, no_own_covariates
 from forecast_platform_tests.sources.demo_reading import LAST
 
@@ -117,3 +119,28 @@ def test_an_odd_covariate_ruins_no_forecast(shop: DemoShop, panels: dict[date, P
         assert odd.covariates == panels[origin].covariates
     else:
         assert odd.covariates == (*panels[origin].covariates, "odd")
+
+
+def test_a_shop_that_is_open_nearly_always_is_one_that_is_closed_hardly_ever():
+    """Two shops of 20 articles: one was closed once, the other is known to be closed on the fifth day ahead."""
+    rng = np.random.default_rng(0)
+    y = rng.poisson(10, (40, 120)).astype(float)
+    open_before, open_ahead = np.ones((40, 120)), np.ones((40, HORIZON))
+    open_before[:20, 60] = y[:20, 60] = 0
+    open_ahead[20:, 4] = 0
+    places = np.array(["A"] * 20 + ["B"] * 20, dtype=object)
+    names = np.array([f"s{n:02}" for n in range(40)], dtype=object)
+    index = SeriesIndex(np.arange(40, dtype=np.int32), names, places, np.full(40, "", dtype=object))
+    panel = Panel(date(2026, 3, 30), index, y)
+    told = {
+        name: list(forecast_origin(panel.with_covariates({name: past}, {name: ahead}), model_specs(), horizon=HORIZON))
+        for name, past, ahead in (
+            ("store_open", open_before, open_ahead),
+            ("store_closed", 1 - open_before, 1 - open_ahead),
+        )
+    }
+    for made, other in zip(*told.values(), strict=True):
+        assert (made.status == MODEL).all(), made.model
+        assert np.allclose(made.mean, other.mean, rtol=1e-9), made.model
+        if made.model in ("linear", "weekday_profile", "ensemble"):
+            assert made.mean[20:, 4].mean() < 2 < 8 < made.mean[20:, 5].mean()

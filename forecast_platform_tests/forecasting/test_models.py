@@ -51,6 +51,7 @@ def test_our_own_forecasters_are_built_with_their_arguments():
     ("name", "text", "message"),
     [
         ("Mine", "Naive()", "'Mine' must be lower-case"),
+        ("published", "Naive()", "'published' is what reports call"),
         ("mine", "Naive(", "'mine'.*not one expression"),
         ("mine", "import os", "'mine'.*not one expression"),
         ("mine", None, "'mine'.*not one expression"),

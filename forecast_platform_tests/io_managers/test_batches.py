@@ -17,6 +17,7 @@ from forecast_platform.io_managers.batches import (
     serve_newest,
 )
 from forecast_platform.io_managers.columns import FrameRefused
+from forecast_platform.io_managers.reads import InputsChanged
 from forecast_platform.io_managers.warehouse import Warehouse
 from forecast_platform.tables import champions, forecast_intervals, publications
 
@@ -90,7 +91,7 @@ def test_a_batch_that_changes_nothing_is_remembered(warehouse: Warehouse):
 def test_rows_that_do_not_belong_are_refused_and_nothing_is_written(warehouse: Warehouse):
     with pytest.raises(FrameRefused, match="2026-03-02 came in the batch of origin 2026-03-01"):
         append(warehouse, batch(intervals({1: 4.0}, origin=date(2026, 3, 2)), "a"))
-    with pytest.raises(FrameRefused, match="came without rows"):
+    with pytest.raises(InputsChanged, match="came without rows"):
         append(warehouse, batch(None, "never computed"))
     with pytest.raises(FrameRefused, match="missing q975"):
         append(warehouse, batch(intervals({1: 4.0}).drop(columns="q975"), "a"))

@@ -30,6 +30,7 @@ from forecast_platform.io_managers.ledger import (
     on_record,
     recorded_versions,
 )
+from forecast_platform.io_managers.reads import InputsChanged
 from forecast_platform.io_managers.warehouse import Session, Warehouse
 from forecast_platform.tables import raw_sales
 from forecast_platform_tests.faults.invariants import assert_sound
@@ -226,7 +227,7 @@ def test_numbers_that_are_not_whole_are_refused_and_nothing_is_kept(warehouse: W
 
 
 def test_a_candidate_without_numbers_that_is_not_on_record_is_refused(warehouse: Warehouse):
-    with pytest.raises(FrameRefused, match="not on record"):
+    with pytest.raises(InputsChanged, match="another run appended"):
         append(warehouse, candidate(None, "a", outcome="on record"))
 
 

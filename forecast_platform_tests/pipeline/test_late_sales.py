@@ -132,6 +132,20 @@ def newest_forecasts(shop: Shop) -> pd.DataFrame:
     return newest.drop(columns="version_id").reset_index(drop=True)
 
 
+def test_a_new_series_sold_on_two_late_days_is_in_on_every_day_since_the_first(
+    new_shop: Callable[..., Shop], at: Callable
+):
+    shop = new_shop("duckdb")
+    shop.put("history.csv", sales_lines(day(0), day(20)))
+    with at(day(21)):
+        shop.run(["raw_sales", "daily_sales"], day(0), day(20))
+        shop.put("late.csv", [f"new-{n},{day(n)},new,north,2,9.50,n{n}" for n in (5, 9)])
+        make_changed(shop.scope, [day(5), day(9)], make(shop))
+    found = shop.warehouse.read("select sale_date, units from daily_sales where sku = 'new' order by sale_date")
+    assert list(pd.to_datetime(found["sale_date"]).dt.date) == days_between(day(5), day(20))
+    assert float(found["units"].sum()) == 4
+
+
 def test_a_partition_that_was_never_made_is_not_made_because_a_day_changed(till: Shop, at: Callable):
     """Its own run reads the corrected facts when it comes."""
     till.put("history.csv", sales_lines(day(0), day(9)))

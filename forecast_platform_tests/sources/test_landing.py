@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -70,6 +70,33 @@ def test_equal_content_is_one_batch_whatever_its_name_and_other_content_a_new_on
     (again,) = shop.land()
     assert (again.name, again.ordinal) == ("a.csv", 1)
     assert sorted(shop.facts()[0]["sku"]) == ["A", "B"]
+
+
+def test_a_state_that_comes_back_counts_again_and_a_copy_of_an_old_one_does_not(drop):
+    """The correction of a sale is taken back; a cost rises and falls again."""
+    shop = drop(columns=COLUMNS | {"event_id": "id"})
+    for quantity in (10, 12, 10, 12):
+        shop.write("sales.csv", f"id,{HEADER}\ne1,2026-05-01,A,n,{quantity},1\n")
+        assert len(shop.land(forget=True)) == len(shop.land()) == 1
+        assert shop.land() == []
+        assert list(shop.facts()[0]["quantity"]) == [quantity]
+    shop.write("copy of an old one.csv", f"id,{HEADER}\ne1,2026-05-01,A,n,10,1\n")
+    assert shop.land() == []
+
+    items = drop(asset="items", name="items", columns={"sku": "sku", "unit_cost": "cost"})
+    for cost in (5, 7, 5):
+        items.now += timedelta(days=1)
+        items.write("items.csv", f"sku,cost\nA,{cost}\n")
+        assert len(items.land()) == 1
+    assert list(items.facts()[0].sort_values("valid_from")["unit_cost"]) == [5, 7, 5]
+
+
+def test_an_export_without_ids_that_comes_back_doubles_nothing(drop):
+    shop = drop()
+    for rows in (2, 1, 2):
+        shop.write("sales.csv", f"{HEADER}\n" + ROW * rows)
+        shop.land()
+    assert len(shop.facts()[0]) == 2
 
 
 def test_an_arrival_that_was_not_noted_is_given_again(drop):
