@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from forecast_platform.accuracy.champions import FLOOR
+from forecast_platform.accuracy.champions import FLOOR, MIN_COVERAGE
 from forecast_platform.accuracy.pins import Pin, PinsOfDay
 from forecast_platform.assets.champions import pins_up_to
 from forecast_platform.assets.scope import TenantScope
@@ -130,7 +130,7 @@ def _accuracy(title: str, scores: pd.DataFrame) -> str:
     buckets: Mapping[str, int] = {name: place for place, name in enumerate(("all", "1", "2-7", "8-14", "15-28", "29+"))}
     floor = scores[scores["model"] == FLOOR].set_index("horizon_bucket")
     # As in the accuracy views: one that is new has other weeks, and only its easy first horizons.
-    compared = scores["n"] >= 0.9 * scores["horizon_bucket"].map(floor["n"])
+    compared = scores["n"] >= MIN_COVERAGE * scores["horizon_bucket"].map(floor["n"])
     rows = scores.assign(
         place=scores["horizon_bucket"].map(buckets),
         fva_wape=(scores["horizon_bucket"].map(floor["wape"]) - scores["wape"]).where(compared),

@@ -38,7 +38,8 @@ MIN_DAYS = 7
 """Target days with errors before anything is concluded: a whole week."""
 
 MIN_COVERAGE = 0.9
-"""Share of the floor's errors that a model must have: one that only has its easy first horizons is not compared."""
+"""Share of the floor's errors that a model must have: one that only has its easy first horizons is not compared.
+The accuracy views tell no added value of it either (macro ``added_value``)."""
 
 BIAS_OF_THE_SEASON = 0.05
 """A bias that exceeds the floor's by no more than this is the season's, not the model's: it rules nothing out."""

@@ -110,6 +110,7 @@ def append_batch(session: Session, table: sa.Table, batch: Batch) -> int | None:
 
     Raises:
         FrameRefused: the rows are not what the table holds, or are of another origin.
+        InputsChanged: a batch that was on record, and so came without rows, no longer is the newest.
     """
     origin = batch.origin_date
     history = recorded_batches(session, table.name, origin, origin).histories.get((origin, batch.part), [])

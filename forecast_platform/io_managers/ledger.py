@@ -165,6 +165,7 @@ def append_version(session: Session, candidate: VersionCandidate, *, run_id: str
 
     Raises:
         FrameRefused: the forecasts are not whole, not finite, or of unknown series.
+        InputsChanged: a candidate that was on record, and so came without numbers, no longer is the newest.
     """
     origin, model = candidate.origin_date, candidate.model
     recorded = recorded_versions(session, origin, origin)

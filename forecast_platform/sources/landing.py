@@ -195,11 +195,11 @@ def _copy(
 
 def _batch(source: Source, taken: _Taken, now: datetime, ordinal: int) -> LandedBatch:
     """A batch of which only the bytes are known."""
-    origin, name = _source_and_name(source, taken.arrival)
+    source_name, name = _source_and_name(source, taken.arrival)
     return LandedBatch(
         batch_digest=taken.digest,
         asset=source.rows.asset,
-        source=origin,
+        source=source_name,
         name=name,
         reading="",
         rows=0,

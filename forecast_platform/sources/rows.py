@@ -146,12 +146,12 @@ class RowReader:
             values["sold_at"] = pa.nulls(len(block.numbers), pa.timestamp("us", "UTC"))
         for name in ("sku", "location", "quantity", "on_promotion", "order_id"):
             self._keep(reading, self._table.c[name])
-        # As the row has them: where a return is told by a mark alone, its quantity and its revenue are positive.
+        as_written = values["quantity"]
+        self._sign(reading, getattr(self._rows, "returns", None))
         if "revenue" in self._mapped:
-            self._price_of_revenue(reading)
+            self._price_of_revenue(reading, as_written)
         else:
             self._keep(reading, self._table.c.unit_price)
-        self._sign(reading, getattr(self._rows, "returns", None))
         if "event_id" in self._mapped:
             reading.keep("event_id", self._event_ids(block))
             reading.reject(pc.is_null(values["event_id"]), "event_id is empty")
@@ -242,8 +242,11 @@ class RowReader:
         if returns.quantity == "negated":
             reading.values["quantity"] = pc.if_else(marked, pc.negate(quantity), quantity)
 
-    def _price_of_revenue(self, reading: _Reading) -> None:
-        """Price of a unit = revenue / quantity, rounded half to even at the scale of prices, or none."""
+    def _price_of_revenue(self, reading: _Reading, quantity: pa.Array) -> None:
+        """Price of a unit = revenue / quantity, rounded half to even at the scale of prices, or none.
+
+        Both as the row has them: where a return is told by a mark alone, they are positive.
+        """
         texts = self._texts(reading.block, "revenue")
         number = self._number(self._table.c.unit_price, texts)
         limits = self._rows.limits
@@ -252,7 +255,7 @@ class RowReader:
         reading.problems.append(revenue.problems)
         unit = Decimal(1).scaleb(-PRICE.scale)
         prices: list[Decimal | Problem | None] = []
-        for amount, units in zip(revenue.values.to_pylist(), reading.values["quantity"].to_pylist(), strict=True):
+        for amount, units in zip(revenue.values.to_pylist(), quantity.to_pylist(), strict=True):
             price = None if amount is None or not units else (amount / units).quantize(unit, ROUND_HALF_EVEN)
             if price is not None and not 0 <= price <= limits.max_price:
                 price = Problem(f"revenue {amount:f} for quantity {units:f} makes a price out of bounds")

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecast_platform.accuracy.champions import MIN_COVERAGE
 from forecast_platform.io_managers.warehouse import Warehouse
 from forecast_platform_tests.dbt import recomputation
 from forecast_platform_tests.dbt.shop import SERIES, Dbt, Version, day, open_shop, put_events
@@ -97,7 +98,7 @@ def test_forecast_accuracy_equals_pandas_on_the_same_errors(warehouse: Warehouse
 def assert_value_added(found: pd.DataFrame) -> None:
     """FVA is the floor's metric minus the model's, in the same scope, for models that have the floor's errors."""
     floor = found.xs("seasonal_naive_7", level="model").reindex(found.index.get_level_values("horizon_bucket"))
-    compared = found["n"].to_numpy() >= 0.9 * floor["n"].to_numpy()
+    compared = found["n"].to_numpy() >= MIN_COVERAGE * floor["n"].to_numpy()
     for name, metric in (("fva_wape", "wape"), ("fva_rmsse", "mean_rmsse")):
         added = np.where(compared, floor[metric].to_numpy() - found[metric].to_numpy(), np.nan)
         pd.testing.assert_series_equal(

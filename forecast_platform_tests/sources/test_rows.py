@@ -131,11 +131,11 @@ def test_marked_returns_are_negated_where_the_source_writes_them_positive(drop):
 def test_a_marked_return_has_the_price_of_its_positive_revenue(drop):
     columns = {"sale_date": "day", "sku": "sku", "quantity": "quantity", "revenue": "price"}
     shop = drop(columns=columns, returns={"column": "location", "values": ["back"], "quantity": "negated"})
-    shop.write("a.csv", f"{HEADER}\n2026-05-01,A,shop,2,20\n2026-05-01,A,back,1,10\n")
+    shop.write("a.csv", f"{HEADER}\n2026-05-01,A,shop,2,20\n2026-05-01,A,back,1,10\n2026-05-01,A,back,-1,10\n")
     shop.land()
     rows, rejects = shop.facts()
     assert sorted(zip(rows["quantity"], rows["unit_price"], strict=True)) == [(-1, 10), (2, 10)]
-    assert rejects.empty
+    assert list(rejects["row_number"]) == [3] and "negative already" in rejects["reason"].iloc[0]
 
 
 def test_a_cancellation_that_should_be_negative_and_is_not_is_a_reject(drop):
