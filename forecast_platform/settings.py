@@ -30,6 +30,7 @@ class Settings:
         warehouse: ``duckdb:///folder`` (one file a tenant in it) or ``postgresql://user:password@host/database``.
         landing: fsspec URL under which everything that arrives is kept as it came.
         artifacts: fsspec URL under which what models learned is kept; default: ``artifacts`` under ``home``.
+        state: SQLAlchemy URL of the platform's state, ``sqlite:///file`` (default, under ``home``) or ``postgresql://…``.
         tenants: folder with one folder a tenant, each with a ``defs.yaml``; default: ``defs`` of this package.
         executor: how a run's steps are executed; DuckDB allows one process, so ``in_process`` only.
         crash_at: name of a crash point at which the process kills itself; for fault tests only.
@@ -39,6 +40,7 @@ class Settings:
     warehouse: str
     landing: str
     artifacts: str | None = None
+    state: str | None = None
     tenants: str | None = None
     executor: Executor = "in_process"
     crash_at: str | None = None
@@ -51,10 +53,18 @@ class Settings:
     def artifacts_url(self) -> str:
         return self.artifacts or (Path(self.home) / "artifacts").as_uri()
 
+    @property
+    def state_url(self) -> str:
+        return self.state or f"sqlite:///{Path(self.home) / 'state.db'}"
+
     def __post_init__(self) -> None:
         if not self.warehouse.startswith(("duckdb:///", "postgresql://", "postgresql+psycopg2://")):
             raise SettingsError(
                 f"FORECAST_WAREHOUSE is {self.warehouse!r}; it must be duckdb:///folder or postgresql://user@host/database"
+            )
+        if not self.state_url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg2://")):
+            raise SettingsError(
+                f"FORECAST_STATE is {self.state!r}; it must be sqlite:///file or postgresql://user@host/database"
             )
         if self.executor not in get_args(Executor):
             raise SettingsError(

@@ -30,6 +30,13 @@ def test_a_warehouse_that_cannot_work_is_refused(url):
         load({"FORECAST_WAREHOUSE": url})
 
 
+def test_the_state_is_sqlite_under_home_or_a_database_that_can_work():
+    assert load({"FORECAST_HOME": "/h"}).state_url == "sqlite:////h/state.db"
+    assert load({"FORECAST_STATE": "postgresql://h/d"}).state_url == "postgresql://h/d"
+    with pytest.raises(SettingsError, match="FORECAST_STATE"):
+        load({"FORECAST_STATE": "mysql://h/d"})
+
+
 def test_several_processes_on_duckdb_are_refused_with_the_way_out():
     with pytest.raises(SettingsError, match="in_process"):
         load({"FORECAST_EXECUTOR": "multiprocess"})

@@ -13,6 +13,7 @@ import dagster as dg
 from forecast_platform.io_managers.warehouse import Warehouse, open_warehouse
 from forecast_platform.partitions import BACKFILL_POLICY, DayWindow, Windows, daily_partitions, open_day
 from forecast_platform.settings import Settings
+from forecast_platform.state import State
 from forecast_platform.tenant import FACTS, Tenant
 
 REQUESTED_BY_TAG = "forecast_platform/requested_by"
@@ -45,6 +46,10 @@ class TenantScope:
     @cached_property
     def warehouse(self) -> Warehouse:
         return open_warehouse(self.settings.warehouse, self.name)
+
+    @cached_property
+    def state(self) -> State:
+        return State(self.settings.state_url)
 
     @property
     def windows(self) -> Windows:

@@ -1,0 +1,78 @@
+"""Platform state: what waits to be done and what people were told. Facts and predictions are in the warehouse.
+
+In SQLite by default and in PostgreSQL beyond (``FORECAST_STATE``), apart from the warehouse, so that sensors may read
+it while a run holds the file of a tenant's DuckDB. Its tables are declared here and nowhere else; what their rows mean
+is in the modules that read and write them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+BUSY_SECONDS = 60
+"""How long to wait for another process that writes SQLite's file."""
+
+LOCK = 0x666F726563617374
+"""PostgreSQL's advisory lock of a transaction: what one reads and then writes no other has changed meanwhile."""
+
+changed_days = sa.Table(
+    "changed_days",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("noted_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("before", sa.Text),
+    sa.Column("moved", sa.Text),
+    comment=(
+        "Days whose sales have changed and whose followers wait to be made again. `generation` counts how often the day"
+        " was noted; `before` is the digest of its raw sales before they were made again, `moved` a JSON list of the"
+        " days whose membership the change moved, as far as they are known."
+    ),
+)
+
+
+class State:
+    """The platform's state at a database URL. Constructing it opens nothing; its tables are made at first use."""
+
+    def __init__(self, url: str) -> None:
+        self._url = sa.make_url(url)
+        self._engine: sa.Engine | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """A connection in a transaction that waits for any other: committed at the end, rolled back on an error."""
+        engine = self._opened()
+        with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(sa.text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            yield connection
+
+    def _opened(self) -> sa.Engine:
+        if self._engine is None:
+            self._engine = self._open()
+        return self._engine
+
+    def _open(self) -> sa.Engine:
+        if self._url.get_backend_name() != "sqlite":
+            engine = sa.create_engine(self._url, poolclass=sa.NullPool)
+            with engine.begin() as connection:
+                connection.execute(sa.text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+                metadata.create_all(connection)
+            return engine
+        if self._url.database:
+            Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(self._url, poolclass=sa.NullPool, connect_args={"timeout": BUSY_SECONDS})
+        # The driver begins a transaction at the first write only, and then what was read before may be out of date.
+        sa.event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("begin immediate"))
+        with engine.begin() as connection:
+            metadata.create_all(connection)
+        return engine

@@ -1,0 +1,59 @@
+"""The platform's state: what several processes write at once is written as if one after the other."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from forecast_platform.state import State, changed_days
+
+ROW = {"tenant": "shop", "day": date(2026, 1, 1), "noted_at": datetime(2026, 1, 2, tzinfo=UTC), "reason": "test"}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'new' / 'state.db'}"
+        return
+    url = request.getfixturevalue("postgres_url")
+    yield url
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        changed_days.metadata.drop_all(connection)
+    engine.dispose()
+
+
+def test_counts_of_several_threads_add_up(state_url: str):
+    """Each has an engine of its own and opens it at once, as several processes on a fresh platform would."""
+
+    def count() -> None:
+        state = State(state_url)
+        for _ in range(5):
+            with state.transaction() as connection:
+                held = connection.execute(sa.select(changed_days.c.generation)).scalar()
+                if held is None:
+                    connection.execute(sa.insert(changed_days).values(ROW | {"generation": 1}))
+                else:
+                    connection.execute(sa.update(changed_days).values(generation=held + 1))
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with State(state_url).transaction() as connection:
+        assert connection.execute(sa.select(changed_days.c.generation)).scalar() == 20
+
+
+def test_what_a_failed_transaction_wrote_is_gone(state_url: str):
+    state = State(state_url)
+    with pytest.raises(ZeroDivisionError), state.transaction() as connection:
+        connection.execute(sa.insert(changed_days).values(ROW | {"generation": 1}))
+        raise ZeroDivisionError
+    with state.transaction() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(changed_days)).scalar() == 0
