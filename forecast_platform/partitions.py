@@ -176,5 +176,5 @@ FROM_FORECASTS = (
 )
 """Append-only assets beside ``forecasts``, each made for an origin."""
 
-FACTS_OF_TODAY = frozenset({"raw_sales", "sales_rejects", "daily_sales", "features"})
+FACTS_OF_TODAY = ("raw_sales", "sales_rejects", "daily_sales", "features")
 """Assets whose partition of today's open day is filled while it is open."""

@@ -1,4 +1,4 @@
-"""``ForecastPipeline``: a tenant's settings in; its assets, checks and jobs out.
+"""``ForecastPipeline``: a tenant's settings in; its assets, checks, jobs, schedules and sensors out.
 
 The component is the one way a tenant's definitions are made: the UI, the command line and the tests all call
 ``build_tenant``.
@@ -35,6 +35,7 @@ from forecast_platform.assets.publications import build_publications_asset
 from forecast_platform.assets.raw_sales import build_raw_sales_asset
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.assets.weekly_forecasts import build_weekly_forecasts_asset
+from forecast_platform.automation import build_automation
 from forecast_platform.io_managers import build_io_managers
 from forecast_platform.settings import Settings, SettingsError
 from forecast_platform.tenant import Tenant
@@ -71,7 +72,9 @@ class ForecastPipeline(dg.Component):
 
     @classmethod
     def get_spec(cls) -> dg.ComponentTypeSpec:
-        return dg.ComponentTypeSpec(description=cls.__doc__, produces=["asset", "asset_check", "job"])
+        return dg.ComponentTypeSpec(
+            description=cls.__doc__, produces=["asset", "asset_check", "job", "schedule", "sensor"]
+        )
 
     @classmethod
     def load(cls, attributes: Tenant | None, context: dg.ComponentLoadContext) -> ForecastPipeline:
@@ -84,7 +87,13 @@ class ForecastPipeline(dg.Component):
 
 
 def build_tenant(scope: TenantScope) -> dg.Definitions:
-    """A tenant's assets, checks, jobs and IO managers."""
+    """A tenant's assets, checks and IO managers, and the jobs, schedules and sensors by which it runs."""
+    assets = build_assets(scope)
+    return dg.Definitions.merge(assets, build_automation(scope, assets, build_assets))
+
+
+def build_assets(scope: TenantScope) -> dg.Definitions:
+    """A tenant's assets, checks and IO managers."""
     assets = [
         *build_fact_assets(scope),
         build_raw_sales_asset(scope),
@@ -107,14 +116,6 @@ def build_tenant(scope: TenantScope) -> dg.Definitions:
     return dg.Definitions(
         assets=assets,
         asset_checks=build_checks(scope),
-        jobs=[
-            dg.define_asset_job(
-                f"{scope.name}__day",
-                selection=dg.AssetSelection.groups(scope.name),
-                partitions_def=scope.partitions,
-                description=f"The whole chain of {scope.name} for one closed day or a range of them.",
-            )
-        ],
         resources={
             scope.replace_key: managers["replace"],
             scope.ledger_key: managers["ledger"],

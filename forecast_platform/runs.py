@@ -9,18 +9,23 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from dagster._time import get_current_datetime
 
-from forecast_platform.assets.scope import REASON_TAG, REQUESTED_BY_TAG, TenantScope
+from forecast_platform.assets.scope import REASON_TAG, REQUESTED_BY_TAG, TENANT_TAG, TenantScope
+from forecast_platform.changes import ANYHOW, OPEN, ChangedDay
 from forecast_platform.days import ranges
-from forecast_platform.partitions import affected, membership_moved
+from forecast_platform.io_managers.fence import PARENT_RUN_TAG
+from forecast_platform.io_managers.warehouse import PartitionState
+from forecast_platform.partitions import FACTS_OF_TODAY, FROM_FORECASTS, affected, membership_moved
 
 WRAPPERS = ("Dagster", "RetryRequested")
 """How the names of the errors begin in which Dagster hands on those of a step."""
@@ -99,11 +104,16 @@ def affected_steps(
     moved: Iterable[date],
     closed: date,
     assets: Sequence[str] = FOLLOWING_SALES,
+    *,
+    newest_again: bool = False,
 ) -> list[Step]:
     """The runs that bring every asset up to date after the sales of ``days`` changed, in order of dependency.
 
     Only partitions on record are made again: one that was never made reads the corrected facts when it is made.
     Neighbouring assets with equal ranges share a run.
+
+    Args:
+        newest_again: whether the newest origin is forecast again even if sales have not changed: its plan has.
     """
     days, moved = tuple(days), tuple(moved)
     steps: list[Step] = []
@@ -111,7 +121,9 @@ def affected_steps(
         touched = {
             each for day in days for each in affected(asset, day, closed=closed, windows=scope.windows, moved=moved)
         }
-        on_record = scope.warehouse.logged(asset, min(touched), max(touched)) if touched else {}
+        if newest_again and asset in {"model_artifacts", "forecasts", *FROM_FORECASTS}:
+            touched.add(closed)
+        on_record = _logged(scope, asset, touched)
         for first, last in ranges(touched & on_record.keys()):
             if steps and (steps[-1].first, steps[-1].last) == (first, last):
                 steps[-1] = Step((*steps[-1].assets, asset), first, last)
@@ -137,7 +149,7 @@ def moved_days(scope: TenantScope, days: Collection[date]) -> set[date]:
     Ask after ``raw_sales`` of them is made and before ``daily_sales`` is: what the one says now is compared with
     what the other was made from.
     """
-    if scope.warehouse.last_day("daily_sales") is None:
+    if not days or scope.warehouse.last_day("daily_sales") is None:
         return set()  # nothing was ever made from sales, and dbt has not made the table
     # A sale of another changed day may be as new: it kept no series in. What stays as it was is made again for nothing.
     nearest = NEAREST.format(changed=", ".join(f"date '{day}'" for day in sorted(days)))
@@ -182,6 +194,8 @@ def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
 def make_changed(scope: TenantScope, days: Collection[date], make: Callable[[Step], object]) -> list[Step]:
     """Make again what changed sales of some closed days touch (``partitions.affected``), and nothing else.
 
+    What was not made because a step failed waits (``scope.changes``): the same call, or the tenant's sensor, goes on.
+
     Args:
         days: closed days whose sales changed.
         make: makes one step; what it raises ends the work.
@@ -189,14 +203,60 @@ def make_changed(scope: TenantScope, days: Collection[date], make: Callable[[Ste
     Returns:
         The steps, in the order in which they were made.
     """
-    sales = [Step(("raw_sales", "sales_rejects"), first, last) for first, last in ranges(days)]
-    for step in sales:
+    asked = dict.fromkeys(days, ANYHOW)
+    scope.changes.note("raw_sales", asked, reason="asked for", now=get_current_datetime())
+    waiting = [each for each in scope.changes.waiting() if each.asset == "raw_sales" and each.day in asked]
+    return _make_following(scope, waiting, make)
+
+
+def make_waiting(scope: TenantScope, make: Callable[[Step], object]) -> list[Step]:
+    """Make what the days that wait touch: of closed days everything, of the open one its facts.
+
+    An open day whose day before is not made yet goes on waiting. One that has closed meanwhile is left to its own run.
+    """
+    today, waiting = scope.today(), scope.changes.waiting()
+    made = _make_following(scope, [each for each in waiting if each.before != OPEN and each.day < today], make)
+    was_open = [each for each in waiting if each.before == OPEN and each.day <= today]
+    scope.changes.settle([each for each in was_open if each.day < today], made_from={})
+    yesterday = today - timedelta(days=1)
+    if not any(each.day == today for each in was_open) or not scope.warehouse.logged("features", yesterday, yesterday):
+        return made
+    step = Step(FACTS_OF_TODAY, today, today)
+    make(step)
+    scope.changes.settle([each for each in was_open if each.day == today], made_from={("raw_sales", today): OPEN})
+    return [*made, step]
+
+
+def _make_following(scope: TenantScope, changes: Sequence[ChangedDay], make: Callable[[Step], object]) -> list[Step]:
+    steps: list[Step] = []
+    for asset in sorted({each.asset for each in changes}):
+        again = ranges(each.day for each in changes if each.asset == asset)
+        together = ("raw_sales", "sales_rejects") if asset == "raw_sales" else (asset,)
+        steps += [Step(together, first, last) for first, last in again]
+    for step in steps:
         make(step)
-    moved = moved_days(scope, days)
-    following = affected_steps(scope, days, moved, scope.today() - timedelta(days=1))
+    digests = {
+        (asset, day): state.digest
+        for asset in {each.asset for each in changes}
+        for day, state in _logged(scope, asset, [each.day for each in changes if each.asset == asset]).items()
+    }
+    differing = [each for each in changes if each.before != digests.get((each.asset, each.day))]
+    sold = {each.day for each in differing if each.asset == "raw_sales"}
+    moved = {day for each in differing for day in each.moved} | moved_days(scope, sold)
+    # Once `daily_sales` is made, nothing tells any more who moved.
+    scope.changes.moved(differing, moved)
+    sold |= {each.day for each in differing if each.asset == "inventory_levels"}
+    following = affected_steps(
+        scope, sold, moved, scope.today() - timedelta(days=1), newest_again=len(differing) > len(sold)
+    )
     for step in following:
         make(step)
-    return [*sales, *following]
+    scope.changes.settle(changes, made_from=digests)
+    return [*steps, *following]
+
+
+def _logged(scope: TenantScope, asset: str, days: Collection[date]) -> dict[date, PartitionState]:
+    return scope.warehouse.logged(asset, min(days), max(days)) if days else {}
 
 
 def run_step(
@@ -206,7 +266,7 @@ def run_step(
     *,
     instance: dg.DagsterInstance,
     reason: str,
-    progress: Callable[[Progress], None] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Make ``step.assets`` for ``step.first`` .. ``step.last`` in one run.
 
@@ -219,17 +279,27 @@ def run_step(
         asset_selection=_with_companions(definitions, keys),
         instance=instance,
         raise_on_error=False,
-        run_config={"loggers": {"progress": {}}},
+        run_config={"loggers": {"progress": {}}} if "progress" in job.loggers else None,
         tags={
             ASSET_PARTITION_RANGE_START_TAG: step.first.isoformat(),
             ASSET_PARTITION_RANGE_END_TAG: step.last.isoformat(),
             REQUESTED_BY_TAG: "cli",
             REASON_TAG: reason,
+            TENANT_TAG: scope.name,
+            **(tags or {}),
         },
     )
     if not result.success:
         raise RunFailed(_first_reason(result, scope, step))
     return result
+
+
+def end_orphans(instance: dg.DagsterInstance, tenant: str) -> None:
+    """End the runs of ``tenant`` inside runs that have ended: their process was killed, and nobody watches them."""
+    for run in instance.get_runs(dg.RunsFilter(tags={TENANT_TAG: tenant}, statuses=IN_PROGRESS_RUN_STATUSES)):
+        outer = instance.get_run_by_id(run.tags[PARENT_RUN_TAG]) if PARENT_RUN_TAG in run.tags else None
+        if outer is not None and outer.is_finished:
+            instance.report_run_failed(run, f"The run {outer.run_id} that it was part of has ended.")
 
 
 def _with_companions(definitions: dg.Definitions, keys: Sequence[dg.AssetKey]) -> list[dg.AssetKey]:

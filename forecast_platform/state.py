@@ -25,16 +25,17 @@ changed_days = sa.Table(
     "changed_days",
     metadata,
     sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("asset", sa.Text, primary_key=True),
     sa.Column("day", sa.Date, primary_key=True),
     sa.Column("noted_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("generation", sa.Integer, nullable=False),
-    sa.Column("before", sa.Text),
-    sa.Column("moved", sa.Text),
+    sa.Column("before", sa.Text, nullable=False),
+    sa.Column("moved", sa.Text, nullable=False),
     comment=(
-        "Days whose sales have changed and whose followers wait to be made again. `generation` counts how often the day"
-        " was noted; `before` is the digest of its raw sales before they were made again, `moved` a JSON list of the"
-        " days whose membership the change moved, as far as they are known."
+        "Days of facts that have changed, whose followers wait to be made again. `generation` counts how often the day"
+        " was noted, `before` is the digest that its followers were made from, `moved` a JSON list of the days whose"
+        " membership the change moved, as far as they are known."
     ),
 )
 

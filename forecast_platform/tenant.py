@@ -50,6 +50,35 @@ class TextGenerator(BaseModel):
     series: int = Field(20, ge=0, description="series phrased for each origin, those with the largest forecasts")
 
 
+class Automation(BaseModel):
+    """When a tenant's runs start by themselves."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    running: bool = Field(True, description="whether schedules and sensors run as soon as Dagster's daemon does")
+    close_at: str = Field(
+        "00:15",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        description="local time at which the day before is made and forecast; later where its sales arrive later",
+    )
+    debounce_seconds: float = Field(
+        60, ge=0, le=86_400, description="how long the first of what arrives waits for more: all of it is one run"
+    )
+    rerun_cron: str = Field(
+        "0 4 * * 0", description="when facts and errors of the last days are made again, local time"
+    )
+    rerun_days: int = Field(14, ge=1, le=365, description="how many closed days that are")
+
+    @field_validator("rerun_cron")
+    @classmethod
+    def _cron(cls, text: str) -> str:
+        from dagster._utils.schedules import is_valid_cron_string
+
+        if not is_valid_cron_string(text):
+            raise ValueError(f"{text!r} is no cron expression of five fields; an example is 0 4 * * 0")
+        return text
+
+
 class Tenant(BaseModel):
     """Settings of one tenant. Unknown fields are refused; an error names the field."""
 
@@ -85,6 +114,7 @@ class Tenant(BaseModel):
     max_reject_share: float = Field(
         0.02, ge=0, le=1, description="share of bad rows of a day above which a check fails"
     )
+    automation: Automation = Field(Automation(), description="when its runs start by themselves")
     owners: tuple[str, ...] = Field((), description="who answers for the data: e-mail addresses or team:name")
 
     @field_validator("timezone")

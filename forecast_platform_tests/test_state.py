@@ -12,7 +12,10 @@ import sqlalchemy as sa
 
 from forecast_platform.state import State, changed_days
 
-ROW = {"tenant": "shop", "day": date(2026, 1, 1), "noted_at": datetime(2026, 1, 2, tzinfo=UTC), "reason": "test"}
+ROW = {
+    **{"tenant": "shop", "asset": "raw_sales", "day": date(2026, 1, 1), "noted_at": datetime(2026, 1, 2, tzinfo=UTC)},
+    **{"reason": "test", "before": "", "moved": "[]"},
+}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from forecast_platform.changes import ChangedDays
 from forecast_platform.io_managers.warehouse import Warehouse, open_warehouse
 from forecast_platform.partitions import BACKFILL_POLICY, DayWindow, Windows, daily_partitions, open_day
 from forecast_platform.settings import Settings
+from forecast_platform.sources.batches import Landing
 from forecast_platform.state import State
 from forecast_platform.tenant import FACTS, Tenant
 
 REQUESTED_BY_TAG = "forecast_platform/requested_by"
 REASON_TAG = "forecast_platform/reason"
+TENANT_TAG = "forecast_platform/tenant"
 """Tags of a run that say who asked for it and why; ``forecast_runs`` keeps them."""
 
 
@@ -50,6 +54,15 @@ class TenantScope:
     @cached_property
     def state(self) -> State:
         return State(self.settings.state_url)
+
+    @property
+    def landing(self) -> Landing:
+        return Landing(self.settings.landing, self.name, self.tenant.timezone)
+
+    @property
+    def changes(self) -> ChangedDays:
+        """The days whose facts changed and whose followers wait."""
+        return ChangedDays(self.state, self.name)
 
     @property
     def windows(self) -> Windows:
@@ -90,6 +103,20 @@ class TenantScope:
         written |= {"weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"}
         return (written | set(FACTS)) - self.unfed_facts()
 
+    def fed_assets(self) -> list[str]:
+        """Assets that arrive from a source, in the order in which they are landed."""
+        return [*(name for name in FACTS if name not in self.unfed_facts()), "raw_sales"]
+
+    @property
+    def schedule_status(self) -> dg.DefaultScheduleStatus:
+        running = self.tenant.automation.running
+        return dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+
+    @property
+    def sensor_status(self) -> dg.DefaultSensorStatus:
+        running = self.tenant.automation.running
+        return dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
+
     def key(self, asset: str) -> dg.AssetKey:
         return dg.AssetKey([self.name, asset])
 
@@ -111,6 +138,11 @@ class TenantScope:
         from dagster._time import get_current_datetime
 
         return open_day(get_current_datetime(), self.tenant.timezone)
+
+    def close_time(self, today: date) -> datetime:
+        """When the day before ``today`` is made: aware, in the tenant's zone."""
+        hour, minute = map(int, self.tenant.automation.close_at.split(":"))
+        return datetime.combine(today, time(hour, minute), tzinfo=ZoneInfo(self.tenant.timezone))
 
     def require_closed(self, asset: str, last: date) -> None:
         """Refuse a day that is still open.

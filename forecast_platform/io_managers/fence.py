@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Fence = Callable[[], None]
 
+PARENT_RUN_TAG = "forecast_platform/parent_run"
+"""Tag of a run inside another one, with the id of that: if the outer run has ended, neither may commit."""
+
 
 class RunEnded(RuntimeError):
     """The run that wants to commit has ended in Dagster's record; its transaction is rolled back."""
@@ -28,10 +31,12 @@ def run_fence(instance: DagsterInstance, run_id: str) -> Fence:
 
     def check() -> None:
         run = instance.get_run_by_id(run_id)
+        if run is not None and PARENT_RUN_TAG in run.tags and not run.is_finished:
+            run = instance.get_run_by_id(run.tags[PARENT_RUN_TAG])
         if run is not None and run.is_finished:
             raise RunEnded(
-                f"run {run_id} has ended ({run.status.value}) while its step was still writing; nothing was committed."
-                " Launch the partition again if it is wanted"
+                f"run {run.run_id} has ended ({run.status.value}) while a step of it was still writing; nothing was"
+                " committed. Launch the partition again if it is wanted"
             )
 
     return check

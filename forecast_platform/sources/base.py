@@ -64,11 +64,22 @@ class Source(Protocol):
     name: str
     rows: Rows
 
-    def discover(self, *, now: datetime, first: date | None = None, last: date | None = None) -> Iterator[Arrival]:
+    def discover(
+        self, *, now: datetime, first: date | None = None, last: date | None = None, since: str | None = None
+    ) -> Iterator[Arrival]:
         """Give what has arrived and is complete, at ``now`` (aware).
 
         ``first`` and ``last`` (inclusive) are the days somebody asked for: a source that makes or pages its
-        arrivals by day gives those of these days, any other gives all it has. None is without bound.
+        arrivals by day gives those of these days, any other gives all it has. None is without bound. ``since`` is what
+        ``high_water`` said earlier: what has not changed after it may be left out.
+
+        Raises:
+            SourceError: the source is not there.
+        """
+        ...
+
+    def high_water(self, *, now: datetime) -> str | None:
+        """What changes whenever there is something new, where that is cheaper to ask for than the arrivals; or None.
 
         Raises:
             SourceError: the source is not there.

@@ -16,6 +16,8 @@ from forecast_platform.sources.store import Store
 from forecast_platform.sources.typed import typed_frame
 from forecast_platform.tables import landed_batches
 
+_REACHED = "high_water.json"
+
 
 @dataclass(frozen=True)
 class Landing:
@@ -30,6 +32,21 @@ class Landing:
     url: str
     tenant: str
     timezone: str
+
+    def reached(self, asset: str) -> str | None:
+        """What the source of ``asset`` last said of its newest row before all of it was landed; None: nothing yet."""
+        try:
+            with self.store(asset).open(_REACHED) as stream:
+                return stream.read().decode()
+        except FileNotFoundError:
+            return None
+
+    def reach(self, asset: str, newest: str) -> None:
+        """Remember what the source of ``asset`` said of its newest row: all of it has been landed and recorded."""
+        store = self.store(asset)
+        with store.scratch() as file:
+            file.write_text(newest)
+            store.put(file, _REACHED)
 
     def store(self, asset: str) -> Store:
         """The files of one asset."""

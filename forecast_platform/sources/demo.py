@@ -34,7 +34,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property, partial
 from hashlib import blake2b
 from zoneinfo import ZoneInfo
@@ -127,7 +127,9 @@ class DemoArrivals:
     def _shop(self) -> Shop:
         return shop_of(self.settings)
 
-    def discover(self, *, now: datetime, first: date | None = None, last: date | None = None) -> Iterator[Arrival]:
+    def discover(
+        self, *, now: datetime, first: date | None = None, last: date | None = None, since: str | None = None
+    ) -> Iterator[Arrival]:
         """The batches of the days ``first`` .. ``last`` that are closed at ``now``, in day order.
 
         Of sales also those of the next days that hold late or corrected events of these days: what a day is must not
@@ -137,7 +139,7 @@ class DemoArrivals:
         yesterday = number(today) - 1
         newest = yesterday if last is None else min(number(last), yesterday)
         oldest = yesterday + 1 - self.settings.history_days if first is None else number(first)
-        oldest = max(oldest, self._shop.opens)
+        oldest = max(oldest, self._shop.opens, number(date.fromisoformat(since)) if since else 0)
         for start in range(oldest, newest + 1, CHUNK_DAYS):
             yield from self._arrivals(start, min(start + CHUNK_DAYS - 1, newest))
         if self.asset == "raw_sales":
@@ -147,6 +149,10 @@ class DemoArrivals:
             asked = (first is None or first <= today) and (last is None or last >= today)
             if asked and self.settings.open_day_events and number(today) >= self._shop.opens:
                 yield self._open_day(today)
+
+    def high_water(self, *, now: datetime) -> str:
+        """The newest closed day: its batch has arrived."""
+        return (now.astimezone(self._zone).date() - timedelta(days=1)).isoformat()
 
     def _arrivals(self, first: int, last: int) -> Iterator[Arrival]:
         chunk = _Chunk(partial(self._fact.batches, self._shop, first, last))

@@ -53,7 +53,9 @@ class FileSource:
         self._folder = folder
         self._variables = variables
 
-    def discover(self, *, now: datetime, first: date | None = None, last: date | None = None) -> Iterator[Arrival]:
+    def discover(
+        self, *, now: datetime, first: date | None = None, last: date | None = None, since: str | None = None
+    ) -> Iterator[Arrival]:
         """Give the files that are complete, side files too; the days asked for make no difference.
 
         A file counts as complete once it has not been written to for ``settle_seconds``, and if it does not change
@@ -72,6 +74,9 @@ class FileSource:
             feeds = next((p for p in patterns if matches_glob(name, p[0])), None)
             if feeds is not None and self._complete(place, path, info, now):
                 yield self._arrival(place, path, info, name, form=feeds[1], feeds=feeds[2])
+
+    def high_water(self, *, now: datetime) -> None:
+        """None: that a file is new is seen from its name, size and times."""
 
     def _place(self) -> _Place:
         url = resolve_url(self._folder.url, self._variables)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -50,6 +50,7 @@ def land(
     *,
     first: date | None = None,
     last: date | None = None,
+    since: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> list[LandedBatch]:
     """Land what has arrived and is not landed yet, and read it.
@@ -62,6 +63,7 @@ def land(
         known: rows of ``landed_batches`` so far, at least those of this asset.
         now: aware; when the batches are received.
         first, last: days asked for, for sources that make or page their arrivals by day.
+        since: what the source's ``high_water`` said when all that was then new was landed.
         progress: is told what is being landed.
 
     Returns:
@@ -78,7 +80,8 @@ def land(
     batches = landed_from(known, asset, source.name)
     landing.store(asset).sweep()
     here = set(known.loc[known["asset"] == asset, "batch_digest"].astype(str)) if len(known) else set()
-    taken = _take_in(source, landing.store(asset), here, batches, now=now, first=first, last=last, progress=progress)
+    arrivals = source.discover(now=now, first=first, last=last, since=since)
+    taken = _take_in(source, landing.store(asset), here, batches, arrivals, progress=progress)
     if not taken:
         return []
     ordinal = 0 if known.empty else int(known["ordinal"].max()) + 1
@@ -91,19 +94,29 @@ def land(
     return _with_side_days(source, read, library)
 
 
+def not_landed(source: Source, landing: Landing, now: datetime) -> list[str]:
+    """Names of the arrivals whose bytes are not in the landing yet, as far as their fingerprints say.
+
+    Nothing is read of them: an arrival that was touched counts, and turns out to be known when it is landed.
+
+    Raises:
+        SourceError: the source is not there.
+    """
+    seen = {name[:_SEEN] for name in landing.store(source.rows.asset).names("seen")}
+    return [arrival.name for arrival in source.discover(now=now) if _mark(source, arrival) not in seen]
+
+
 def _take_in(
     source: Source,
     store: Store,
     here: set[str],
     batches: Sequence[LandedBatch],
+    arrivals: Iterable[Arrival],
     *,
-    now: datetime,
-    first: date | None,
-    last: date | None,
     progress: Callable[[str], None] | None,
 ) -> list[_Taken]:
     """Put the bytes of new arrivals into the landing, in the order of arrival."""
-    arrivals = sorted(source.discover(now=now, first=first, last=last), key=lambda a: (str(a.order), a.name))
+    arrivals = sorted(arrivals, key=lambda a: (str(a.order), a.name))
     states: dict[tuple[str, str], list[str]] = {}
     for batch in batches:
         states.setdefault((batch.source, batch.name), []).append(batch.batch_digest)

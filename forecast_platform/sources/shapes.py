@@ -247,6 +247,9 @@ class Query(Settings):
     page_by: str = Field(
         description="column of a whole number, date or time that never changes for a row; pages are cut by it"
     )
+    high_water: str | None = Field(
+        None, description="column that every new or changed row raises, as updated_at or an id; default: page_by"
+    )
     page_size: int = Field(100_000, ge=1, description="width of a page of numbers; dates page by the day")
 
     @model_validator(mode="after")

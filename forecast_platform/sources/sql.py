@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -33,6 +33,19 @@ class _Page:
     low: Any
     high: Any
 
+    def holds(self, value: Any) -> bool:
+        return value is None if self.low is None else value is not None and self.low <= value < self.high
+
+
+_RISING: dict[type, Callable[[str], Any]] = {
+    int: int,
+    datetime: datetime.fromisoformat,
+    date: date.fromisoformat,
+    Decimal: Decimal,
+    float: float,
+}
+"""Types of a column that new rows raise, and how their text is read; others are compared as text."""
+
 
 class SqlSource:
     """Rows of a database.
@@ -50,22 +63,57 @@ class SqlSource:
         self._query = query
         self._variables = variables
 
-    def discover(self, *, now: datetime, first: date | None = None, last: date | None = None) -> Iterator[Arrival]:
+    def discover(
+        self, *, now: datetime, first: date | None = None, last: date | None = None, since: str | None = None
+    ) -> Iterator[Arrival]:
         """Give the pages, one after the other, each a Parquet file.
 
         Paged by day, only pages of the days asked for are read, and one before and after, because the database's
-        day may begin at another hour than the tenant's. All pages are read in one transaction.
+        day may begin at another hour than the tenant's. With ``since`` only pages with a row that is as new or newer.
+        All pages are read in one transaction.
 
         Raises:
             SourceError: the database, the table or a column is not there.
         """
         with self._connected() as connection:
             origin = self._origin(connection)
-            page_by = self._page_column(origin)
+            page_by = self._column(origin, "page_by")
+            held = None if since is None else self._values_since(connection, origin, page_by, since)
             for page in self._pages(connection, origin, page_by, first, last):
+                if held is not None and not any(page.holds(value) for value in held):
+                    continue
                 rows, names = _fetched(connection, origin, page_by, page)
                 if rows:
                     yield _arrival(f"{self._query.table or 'query'}/{page.name}", rows, names)
+
+    def high_water(self, *, now: datetime) -> str:
+        """The greatest value of the column that new rows raise, and how many rows there are, as JSON.
+
+        Raises:
+            SourceError: the database, the table or a column is not there.
+        """
+        with self._connected() as connection:
+            origin = self._origin(connection)
+            newest, rows = connection.execute(
+                sa.select(sa.func.max(self._rising(origin)), sa.func.count()).select_from(origin)
+            ).one()
+        newest = int(newest) if isinstance(newest, Decimal) and newest == int(newest) else newest
+        kind = next((kind for kind in _RISING if isinstance(newest, kind)), str)
+        return json.dumps({"newest": None if newest is None else str(newest), "kind": kind.__name__, "rows": rows})
+
+    def _rising(self, origin: sa.FromClause) -> sa.ColumnElement:
+        return self._column(origin, "high_water" if self._query.high_water else "page_by")
+
+    def _values_since(
+        self, connection: sa.Connection, origin: sa.FromClause, page_by: sa.ColumnElement, since: str
+    ) -> list[Any] | None:
+        """Values of the paging column in the rows that are as new as ``since`` or newer; None: in any."""
+        told = json.loads(since)
+        if told["newest"] is None:
+            return None
+        read = {kind.__name__: parse for kind, parse in _RISING.items()}.get(told["kind"], str)
+        query = sa.select(page_by).distinct().where(self._rising(origin) >= read(told["newest"]))
+        return list(connection.execute(query).scalars())
 
     @contextmanager
     def _connected(self) -> Iterator[sa.Connection]:
@@ -93,13 +141,14 @@ class SqlSource:
         found = connection.execute(sa.text(f"select * from ({text}) as asked where 1 = 0"))
         return sa.text(text).columns(*(sa.column(name) for name in list(found.keys()))).subquery("asked")
 
-    def _page_column(self, origin: sa.FromClause) -> sa.ColumnElement:
-        if self._query.page_by not in origin.c:
+    def _column(self, origin: sa.FromClause, setting: str) -> sa.ColumnElement:
+        name = getattr(self._query, setting)
+        if name not in origin.c:
             known = ", ".join(origin.c.keys())
             raise SourceError(
-                f"page_by of the source {self.name!r} is {self._query.page_by!r}, which is no column; there are {known}"
+                f"{setting} of the source {self.name!r} is {name!r}, which is no column; there are {known}"
             )
-        return origin.c[self._query.page_by]
+        return origin.c[name]
 
     def _pages(
         self,
