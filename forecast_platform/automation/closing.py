@@ -10,7 +10,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from dagster._time import get_current_datetime
 
 from forecast_platform.assets.scope import REASON_TAG, TenantScope
-from forecast_platform.automation.requests import Runs, why_not_yet
+from forecast_platform.automation.requests import Runs, was_made, why_not_yet
 
 DUE_INTERVAL_SECONDS = 60
 
@@ -106,7 +106,7 @@ def due_days(
     Raises:
         NeverLoaded: no sales of the tenant were ever made.
     """
-    if all(_has(instance, key, closed) for key in keys):
+    if all(was_made(instance, key, closed) for key in keys):
         return None
     newest = {key: _newest(instance, key, closed) for key in keys}
     if newest[scope.key("raw_sales")] is None:
@@ -116,11 +116,6 @@ def due_days(
         )
     lacking = min(day for day in newest.values() if day is not None) + timedelta(days=1)
     return min(lacking, closed), closed
-
-
-def _has(instance: dg.DagsterInstance, key: dg.AssetKey, day: date) -> bool:
-    asked = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[day.isoformat()])
-    return bool(instance.fetch_materializations(asked, limit=1).records)
 
 
 def _newest(instance: dg.DagsterInstance, key: dg.AssetKey, closed: date) -> date | None:

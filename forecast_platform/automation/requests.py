@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES, DagsterRunStatus, RunRecord
@@ -16,6 +16,17 @@ within an hour of its end."""
 
 LOOKED_AT = 8
 """How many of a job's newest runs are looked at."""
+
+
+def was_made(instance: dg.DagsterInstance, key: dg.AssetKey, day: date) -> bool:
+    """Whether Dagster has a materialization of a day of an asset on record."""
+    asked = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[day.isoformat()])
+    return bool(instance.fetch_materializations(asked, limit=1).records)
+
+
+def ever_made(instance: dg.DagsterInstance, key: dg.AssetKey) -> bool:
+    """Whether Dagster has a materialization of an asset on record."""
+    return bool(instance.fetch_materializations(key, limit=1).records)
 
 
 @dataclass(frozen=True)

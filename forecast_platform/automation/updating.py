@@ -11,7 +11,7 @@ from dagster._time import get_current_datetime
 from forecast_platform.assets.arrivals import source_of, take_in
 from forecast_platform.assets.scope import REASON_TAG, TenantScope
 from forecast_platform.automation.closing import day_job_name
-from forecast_platform.automation.requests import Runs, why_not_yet
+from forecast_platform.automation.requests import Runs, ever_made, was_made, why_not_yet
 from forecast_platform.changes import ANYHOW, OPEN
 from forecast_platform.days import days_between, in_words
 from forecast_platform.dbt_process import PROCESSES
@@ -103,7 +103,7 @@ def build_rerun_schedule(scope: TenantScope, job: dg.JobDefinition) -> dg.Schedu
     def rerun(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         closed = scope.today() - timedelta(days=1)
         first = max(closed - timedelta(days=automation.rerun_days - 1), scope.tenant.start)
-        if not context.instance.get_materialized_partitions(scope.key("raw_sales")):
+        if not ever_made(context.instance, scope.key("raw_sales")):
             return dg.SkipReason(f"{scope.name} was never loaded")
         days = [day.isoformat() for day in days_between(first, closed)]
         return dg.RunRequest(
@@ -149,7 +149,7 @@ def look(
     Returns:
         A run or why there is none, and ``since`` for the next tick.
     """
-    if not instance.get_materialized_partitions(scope.key("raw_sales")):
+    if not ever_made(instance, scope.key("raw_sales")):
         return dg.SkipReason(f"{scope.name} was never loaded"), None
     try:
         arrived = _arrived(scope)
@@ -188,9 +188,7 @@ def _arrived(scope: TenantScope) -> list[str]:
 
 def _follows_its_day_before(instance: dg.DagsterInstance, scope: TenantScope) -> bool:
     """Whether the facts of the open day can be made: they look back on the day before."""
-    yesterday = (scope.today() - timedelta(days=1)).isoformat()
-    asked = dg.AssetRecordsFilter(asset_key=scope.key("features"), asset_partitions=[yesterday])
-    return bool(instance.fetch_materializations(asked, limit=1).records)
+    return was_made(instance, scope.key("features"), scope.today() - timedelta(days=1))
 
 
 def _reason(arrived: list[str], waiting: list) -> str:

@@ -20,6 +20,7 @@ from forecast_platform_tests.pipeline.shop import Till, sales_lines
 pytestmark = pytest.mark.slow
 
 MAX_RUNTIME_SECONDS = 40
+STOPPED = {"automation": {"running": False}}
 DAY = date.today() - timedelta(days=2)
 
 
@@ -36,25 +37,12 @@ def launch(instance: RunningInstance, tenant: str) -> str:
     return answer["backfillId"]
 
 
-RUNS = "{ runsOrError(limit: 10) { ... on Runs { results { id status endTime startTime } } } }"
-
-
-def runs(instance: RunningInstance) -> list[dict]:
-    """Every run there is, the first one first."""
-    return instance.graphql(RUNS)["runsOrError"]["results"][::-1]
-
-
-def process_of(instance: RunningInstance) -> int:
-    """The process of the only run, once its step is at work."""
+def first_run(instance: RunningInstance) -> str:
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        for run in runs(instance):
-            events = instance.events(run["id"])
-            if any(event["__typename"] == "ExecutionStepStartEvent" for event in events):
-                (pid,) = {m[1] for event in events if (m := re.search(r"pid: (\d+)", event.get("message") or ""))}
-                return int(pid)
+    while not (runs := instance.runs()):
+        assert time.monotonic() < deadline, "no run was launched"
         time.sleep(0.5)
-    raise AssertionError("no run has begun")
+    return runs[0]["id"]
 
 
 def kill_with_its_code_server(pid: int) -> None:
@@ -67,17 +55,17 @@ def kill_with_its_code_server(pid: int) -> None:
 
 
 def test_a_run_whose_host_is_lost_is_ended_by_its_time_and_run_again(tmp_path: Path):
-    till = Till(tmp_path, f"duckdb:///{tmp_path / 'warehouse'}", settings={"start": DAY.isoformat()})
+    till = Till(tmp_path, f"duckdb:///{tmp_path / 'warehouse'}", settings={"start": DAY.isoformat(), **STOPPED})
     till.put("sales.csv", sales_lines(DAY, DAY))
     till.warehouse.migrate()
     environment = till.environment | {"FORECAST_TENANTS": str(command_line_of(till).tenants)}
     with running_instance(tmp_path / "instance", environment) as instance:
         with duckdb.connect(str(till.warehouse.path)):  # the step waits for the file while this is open
             backfill = launch(instance, till.name)
-            kill_with_its_code_server(process_of(instance))
+            kill_with_its_code_server(instance.process_of(first_run(instance)))
         ended = instance.wait_for(backfill, seconds=180)
         assert ended["status"] == "COMPLETED_SUCCESS", ended
-        lost, again = runs(instance)
+        lost, again = instance.runs()
         assert (lost["status"], again["status"]) == ("FAILURE", "SUCCESS")
         assert MAX_RUNTIME_SECONDS <= lost["endTime"] - lost["startTime"] <= MAX_RUNTIME_SECONDS + 60
         assert f"exceeding maximum runtime of {MAX_RUNTIME_SECONDS} seconds" in str(instance.events(lost["id"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -42,6 +43,7 @@ mutation LaunchRun($executionParams: ExecutionParams!) {
 }
 """
 RUN = "query Run($id: ID!) { runOrError(runId: $id) { ... on Run { id status } } }"
+RUNS = "{ runsOrError(limit: 100) { ... on Runs { results { id status jobName endTime startTime } } } }"
 BACKFILL = """
 query Backfill($id: String!) {
   partitionBackfillOrError(backfillId: $id) {
@@ -166,6 +168,21 @@ class RunningInstance:
                 return status
             time.sleep(1)
         raise AssertionError(f"run {run} did not end within {seconds} s: {status}")
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Every run there is, the first one first."""
+        return self.graphql(RUNS)["runsOrError"]["results"][::-1]
+
+    def process_of(self, run: str, *, seconds: float = 120) -> int:
+        """The process of a run, once its first step is at work."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            events = self.events(run)
+            if any(event["__typename"] == "ExecutionStepStartEvent" for event in events):
+                (pid,) = {m[1] for event in events if (m := re.search(r"pid: (\d+)", event.get("message") or ""))}
+                return int(pid)
+            time.sleep(0.2)
+        raise AssertionError(f"run {run} has not begun")
 
     def _required_too(self, assets: Sequence[AssetPath]) -> list[AssetPath]:
         """Assets that come with the selected ones; the dialog names them and adds them when that is confirmed."""

@@ -114,6 +114,7 @@ def write_tenant(folder: Path, name: str, start: date, last: date) -> None:
         "horizon": 7,
         "training_window": 28,
         "inactive_after_days": 40,
+        "automation": {"running": False},
         "source": {
             "kind": "files",
             "url": str(drop),

@@ -1,0 +1,210 @@
+"""A month nobody touches: 31 closes by Dagster's own schedules, sensors and retries, with all that goes wrong in one.
+
+At its end the warehouse holds what a clean backfill of the same facts would, every origin has its forecasts, and people
+were told what they should be told, once.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import cached_property
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pytest
+from dagster import DagsterRunStatus
+
+from forecast_platform.days import days_between
+from forecast_platform.sources.demo_sales import sales_batches
+from forecast_platform.sources.demo_settings import DemoSource
+from forecast_platform.sources.demo_shop import number, shop_of
+from forecast_platform_tests.automation.simulated_daemon import SimulatedDaemon
+from forecast_platform_tests.pipeline.content import assert_same, contents
+from forecast_platform_tests.pipeline.shop import Shop
+
+ZONE = ZoneInfo("America/New_York")
+OPENS = date(2026, 8, 20)
+FIRST = date(2026, 10, 8)
+"""The first of the days that close unattended; clocks go back on November 1."""
+DEMO = {"kind": "demo", "seed": 7, "n_skus": 12, "opens": OPENS.isoformat()}
+NAMES = ("event_id", "order_id", "sold_at", "sku", "location", "quantity", "unit_price", "on_promotion", "updated_at")
+SETTINGS = {
+    "start": OPENS.isoformat(),
+    "timezone": str(ZONE),
+    **{"horizon": 7, "training_window": 28, "inactive_after_days": 42},
+    **{"calibration_window": 14, "champion_window": 14},
+    "publication": {"rolling_days": 7, "for_days": 2, "min_errors": 20},
+    "facts": {name: DEMO for name in ("items", "plan", "inventory_levels")},
+}
+
+
+@dataclass
+class Erp:
+    """Drops the generator's sales of a day into the folder, a few minutes after the day has ended."""
+
+    drop: Path
+
+    @cached_property
+    def batches(self) -> Mapping[int, bytes]:
+        shop = shop_of(DemoSource(**DEMO))
+        return sales_batches(shop, number(OPENS), number(FIRST) + 40, zone=ZONE)
+
+    def send(self, day: date) -> None:
+        self.write(f"sales-{day}.csv", self.batches[number(day)])
+
+    def write(self, name: str, content: bytes) -> None:
+        part = self.drop / f"{name}.part"
+        part.write_bytes(content)
+        part.rename(self.drop / name)
+
+    def late(self, day: date, *, pieces: int) -> bytes:
+        """One more sale of ``day`` that nobody sent at the time."""
+        header, line = self.batches[number(day)].decode().splitlines()[:2]
+        values = dict(zip(header.split(","), line.split(","), strict=True))
+        values |= {"event_id": f"late-{day}", "order_id": f"late-{day}", "quantity": str(pieces)}
+        return f"{header}\n{','.join(values.values())}\n".encode()
+
+    def nothing(self, day: date) -> bytes:
+        """The file of a day without a sale."""
+        return self.batches[number(day)].splitlines(keepends=True)[0]
+
+
+def local(day: date, hour: int, minute: int = 0) -> datetime:
+    return datetime.combine(day, time(hour, minute), tzinfo=ZONE)
+
+
+@dataclass
+class Month:
+    shop: Shop
+    daemon: SimulatedDaemon
+    erp: Erp
+    closed: list[date]
+
+    def night(self, day: date) -> None:
+        """``day`` ends, its file comes, it closes."""
+        following = day + timedelta(days=1)
+        self.erp.send(day)
+        self.close(following)
+        self.closed.append(day)
+
+    def close(self, following: date) -> None:
+        for hour, minute in ((0, 6), (0, 8), (0, 16), (0, 20), (0, 30), (6, 0), (12, 0), (12, 3), (18, 0), (18, 3)):
+            self.daemon.tick(local(following, hour, minute))
+
+    @property
+    def today(self) -> date:
+        return self.closed[-1] + timedelta(days=1)
+
+
+@pytest.fixture
+def month(new_shop: Callable[..., Shop], daemon_of: Callable) -> Month:
+    shop = new_shop("duckdb")
+    columns = {name: name for name in NAMES}
+    source = {"kind": "files", "url": str(shop.drop), "pattern": "*.csv", "settle_seconds": 0, "columns": columns}
+    shop.settings.update(SETTINGS, source=source)
+    erp = Erp(shop.drop)
+    before = FIRST - timedelta(days=1)
+    daemon = daemon_of(shop, local(FIRST, 12))
+    for day in days_between(OPENS, before):
+        erp.send(day)
+    shop.run_facts(OPENS, before)
+    shop.run(["forecasts", *shop.chain.accuracy], before - timedelta(days=3), before)
+    return Month(shop, daemon, erp, [before])
+
+
+def assert_as_a_clean_backfill(month: Month, clean: Shop) -> None:
+    """Facts and features equal, newest versions equal, errors what the ledger and the facts give."""
+    shop, last = month.shop, month.closed[-1]
+    clean.settings.update(shop.settings)
+    clean.settings["source"] = {**shop.settings["source"], "url": str(clean.drop)}
+    shutil.copytree(shop.drop, clean.drop, dirs_exist_ok=True)
+    clean.run_facts(OPENS, last)
+    clean.run(["forecasts"], last, last)
+    facts = {"raw_sales", "daily_sales", "weekly_sales", "features", "series_scales", "demand_classes", "items", "plan"}
+    assert_same(contents(clean.warehouse, only=facts), contents(shop.warehouse, only=facts))
+    pd.testing.assert_frame_equal(newest_forecasts(shop, last), newest_forecasts(clean, last), check_exact=True)
+    ledger = {"forecast_errors", "error_sums", "interval_scores"}
+    scored = contents(shop.warehouse, only=ledger)
+    shop.run(sorted(ledger), FIRST - timedelta(days=3), last)
+    assert_same(scored, contents(shop.warehouse, only=ledger))
+
+
+def newest_forecasts(shop: Shop, origin: date) -> pd.DataFrame:
+    rows = shop.warehouse.read(
+        "select v.version_id, v.model, s.sku, s.location, f.horizon, f.mean, f.status from forecasts f"
+        " join forecast_versions v on v.version_id = f.version_id join series s on s.series_id = f.series_id"
+        " where f.origin_date = :origin",
+        {"origin": origin},
+    )
+    key = ["model", "sku", "location", "horizon"]
+    newest = rows.sort_values([*key, "version_id"]).drop_duplicates(key, keep="last")
+    return newest.drop(columns="version_id").reset_index(drop=True)
+
+
+def assert_every_origin_has_its_forecasts(month: Month) -> None:
+    first, last = FIRST - timedelta(days=4), month.closed[-1]
+    for table in ("forecasts", "forecast_intervals", "publications"):
+        found = month.shop.warehouse.read(f"select distinct origin_date from {table} order by 1")
+        assert [each.date() for each in found["origin_date"]] == days_between(first, last), table
+
+
+@pytest.mark.slow
+def test_a_week_with_a_late_file_a_killed_run_and_a_clock_that_goes_back(month: Month, new_shop: Callable[..., Shop]):
+    """The month in short."""
+    for offset in range(5):
+        day = FIRST + timedelta(days=offset)
+        if offset == 1:
+            month.erp.write("late.csv", month.erp.late(day - timedelta(days=5), pieces=30))
+        if offset == 2:
+            month.daemon.kill_at = "before_commit"
+        month.night(day)
+    assert month.daemon.kill_at is None and month.daemon.errors == []
+    assert_every_origin_has_its_forecasts(month)
+    assert_as_a_clean_backfill(month, new_shop("duckdb"))
+
+
+@pytest.mark.slow
+@pytest.mark.month
+def test_an_unattended_month_ends_as_a_clean_backfill_would(month: Month, new_shop: Callable[..., Shop]):
+    erp, daemon = month.erp, month.daemon
+    for offset in range(31):
+        day = FIRST + timedelta(days=offset)
+        following = day + timedelta(days=1)
+        if 18 <= offset <= 22:  # five days without a daemon; the files come all the same
+            erp.send(day)
+            month.closed.append(day)
+            if offset == 22:
+                daemon.away_until(local(following, 9))
+                month.close(following + timedelta(days=0))
+            continue
+        if offset == 3:
+            erp.write("late.csv", erp.late(day - timedelta(days=6), pieces=30))
+        if offset == 5:
+            erp.write("again.csv", erp.batches[number(day - timedelta(days=1))])
+        if offset == 7:
+            erp.write("bad.csv", b"\x00\xff\xfe no table at all \x00\n" * 50)
+        if offset == 9:
+            erp.write(f"sales-{day}.csv", erp.nothing(day))
+            month.close(following)
+            month.closed.append(day)
+            continue
+        if offset == 12:
+            daemon.kill_at = "before_commit"
+        if offset == 15:  # the share is away for two hours around the close
+            away = erp.drop.with_name("away")
+            erp.drop.rename(away)
+            for minute in range(0, 130, 10):
+                daemon.tick(local(following, 0) + timedelta(minutes=minute))
+            away.rename(erp.drop) if not erp.drop.exists() else shutil.copytree(away, erp.drop, dirs_exist_ok=True)
+        month.night(day)
+    assert daemon.kill_at is None
+    assert month.closed == days_between(FIRST - timedelta(days=1), FIRST + timedelta(days=30))
+    assert month.shop.scope.changes.waiting() == []
+    failed = [run for run in daemon.runs() if run.status is DagsterRunStatus.FAILURE]
+    assert failed, "an outage and a kill"
+    assert_every_origin_has_its_forecasts(month)
+    assert_as_a_clean_backfill(month, new_shop("duckdb"))
