@@ -17,11 +17,13 @@ from forecast_platform_tests.pipeline.shop import Shop, day, sales_lines
 LOADED = 34
 
 
-def loaded(new_shop: Callable[..., Shop], daemon_of: Callable, **settings) -> tuple[Shop, SimulatedDaemon]:
-    """A shop whose days up to ``LOADED`` are made, at noon of the day after."""
+def loaded(
+    new_shop: Callable[..., Shop], daemon_of: Callable, *, ahead: int = 7, **settings
+) -> tuple[Shop, SimulatedDaemon]:
+    """A shop whose days up to ``LOADED`` are made, at noon of the day after; files of ``ahead`` more days are there."""
     shop = new_shop("duckdb", models={"moving_average_7": "MovingAverage(window=7)"}, **settings)
     daemon = daemon_of(shop, clock(day(LOADED + 1)))
-    for offset in range(LOADED + 40):
+    for offset in range(LOADED + 1 + ahead):
         shop.put(f"{day(offset)}.csv", sales_lines(day(offset), day(offset)))
     shop.run_facts(day(0), day(LOADED))
     shop.run(["forecasts", *shop.chain.accuracy], day(LOADED - 2), day(LOADED))
