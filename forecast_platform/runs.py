@@ -9,7 +9,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -206,9 +206,14 @@ def run_step(
     *,
     instance: dg.DagsterInstance,
     reason: str,
-    progress: Callable[[Progress], None] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Make ``step.assets`` for ``step.first`` .. ``step.last`` in one run.
+
+    Args:
+        reason: why, for ``forecast_runs``.
+        tags: of the run, over those that say that the command line asked; a run that starts others gives them
+            ``scope.passed_on`` of its own.
 
     Raises:
         RunFailed: a step of the run failed; what the other steps had committed stays.
@@ -225,6 +230,7 @@ def run_step(
             ASSET_PARTITION_RANGE_END_TAG: step.last.isoformat(),
             REQUESTED_BY_TAG: "cli",
             REASON_TAG: reason,
+            **(tags or {}),
         },
     )
     if not result.success:
@@ -252,8 +258,11 @@ def _first_reason(result: dg.ExecuteInProcessResult, scope: TenantScope, step: S
     return f"the run of {', '.join(step.assets)} for {step.first} to {step.last} of {scope.name} failed"
 
 
-def progress_logger(report: Callable[[Progress], None]) -> dg.LoggerDefinition:
-    """A Dagster logger that reports when steps begin and end, what the code warns of, and checks that do not pass."""
+def progress_logger(report: Callable[[Progress], None], *also: logging.Handler) -> dg.LoggerDefinition:
+    """A Dagster logger that reports when steps begin and end, what the code warns of, and checks that do not pass.
+
+    ``also``: handlers of everything that a run logs.
+    """
 
     class Handler(logging.Handler):
         def __init__(self) -> None:
@@ -280,7 +289,8 @@ def progress_logger(report: Callable[[Progress], None]) -> dg.LoggerDefinition:
     @dg.logger(description="Reports the steps of a run as they begin and end, with their warnings.")
     def progress(_context: dg.InitLoggerContext) -> logging.Logger:
         logger = logging.Logger("forecast_platform.progress", level=logging.DEBUG)
-        logger.addHandler(Handler())
+        for handler in (Handler(), *also):
+            logger.addHandler(handler)
         return logger
 
     return progress
