@@ -1,11 +1,12 @@
 """``forecasts[D]``: every model's forecast of every series from origin D, appended to the ledger."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
 import dagster as dg
+from dagster._time import get_current_datetime
 
 from forecast_platform.assets.catalog import add_figures, origin_figures, table_metadata
 from forecast_platform.assets.model_artifacts import Artifact, artifact_content, artifacts_for, refitting
@@ -56,6 +57,7 @@ def build_forecasts_asset(scope: TenantScope) -> dg.AssetsDefinition:
             models=[model.name for model in models],
             requested_by=asked_by(asked),
             reason=asked.get(REASON_TAG),
+            started_at=get_current_datetime(),
         )
         # All that can fail is done by the stream: once it is read, the asking is on record.
         return VersionStream(_candidates(context, scope, models, asking), asking)
@@ -124,7 +126,7 @@ def _candidate(
         outcome=_outcome(made),
         requested_by=asking.requested_by,
         reason=asking.reason,
-        started_at=datetime.now(UTC) - timedelta(seconds=0 if made is None else made.seconds),
+        started_at=get_current_datetime() - timedelta(seconds=0 if made is None else made.seconds),
     )
 
 

@@ -13,7 +13,7 @@ from forecast_platform.audit import NothingToAudit, audit
 from forecast_platform.audit_inputs import AS_OF_THEN, AS_THEY_ARE
 from forecast_platform.audit_report import audit_text
 from forecast_platform.days import days_between
-from forecast_platform.runs import Step, run_step
+from forecast_platform.runs import RunFailed, Step, run_step
 from forecast_platform_tests.pipeline.shop import Shop, day, sales_lines
 
 LAST = 34
@@ -39,23 +39,25 @@ def run(shop: Shop, assets: list[str], first: int, last: int, **tags: str) -> No
 
 @pytest.mark.parametrize("backend", ["duckdb", pytest.param("postgresql", marks=pytest.mark.slow)])
 def test_an_audit_tells_a_forecast_from_the_sales_it_was_made_of_to_the_error_it_had(shop: Shop, at: Callable):
-    shop.put("history.csv", [*sales_lines(day(0), day(LAST)), *plain_lines(LAST + 1)])
-    with at(day(LAST + 1)):
-        shop.run_facts(day(0), day(LAST))
-        run(shop, ["forecasts"], LAST, LAST, **{REQUESTED_BY_TAG: "user ann"})
-        shop.run_accuracy(day(LAST), day(LAST))
-
-        # A sale of ten units arrives late; the newest origin is forecast and published again.
-        shop.put("late.csv", [f"late,{day(LATE)},plain,north,10,2.00,l1"])
-        facts = list(shop.chain.facts)
-        shop.run(facts, day(LATE), day(LAST))
-        again = ["forecasts", "forecast_intervals", "publications"]
-        run(shop, again, LAST, LAST, **{REQUESTED_BY_TAG: "sensor arrivals", CORRELATION_TAG: EVENT})
+    sold_later = [f"n{n},{day(LAST + n)},plain,north,{n},2.00,n{n}" for n in (1, 2)]
+    shop.put("history.csv", [*sales_lines(day(0), day(LAST)), *plain_lines(LAST + 1), *sold_later])
+    facts = list(shop.chain.facts)
     with at(day(LAST + 3)):
-        shop.put("next.csv", [f"n{n},{day(LAST + n)},plain,north,{n},2.00,n{n}" for n in (1, 2)])
-        shop.run(facts, day(LAST + 1), day(LAST + 2))
-        shop.run(["forecast_errors"], day(LAST + 1), day(LAST + 2))
-        found = audit(shop.scope, "plain", day(LAST), model="moving_average_7", instance=shop.instance)
+        with pytest.raises(RunFailed):
+            run(shop, ["forecasts"], LAST, LAST, **{REQUESTED_BY_TAG: "user bob"})  # before there are features
+        shop.run(facts, day(0), day(LAST + 2))
+        run(shop, ["forecasts"], LAST, LAST, **{REQUESTED_BY_TAG: "user ann"})
+        shop.run(["forecast_errors", "error_sums"], day(LAST), day(LAST + 2))
+        shop.run(["forecast_intervals", "champions", "publications", "forecast_explanations"], day(LAST), day(LAST))
+
+    with at(day(LAST + 4)):
+        # A sale of ten units arrives late; the origin is forecast and published again, and not scored again yet.
+        shop.put("late.csv", [f"late,{day(LATE)},plain,north,10,2.00,l1"])
+        shop.run(facts, day(LATE), day(LAST + 2))
+        again = ["forecasts", "forecast_intervals", "publications", "forecast_explanations"]
+        run(shop, again, LAST, LAST, **{REQUESTED_BY_TAG: "sensor arrivals", CORRELATION_TAG: EVENT})
+        shown = shop.scope, "plain", day(LAST)
+        found = audit(*shown, model="moving_average_7", instance=shop.instance)
 
     first, second = found["versions"]
     # What went in, by hand: the last 28 days of 0, 1, 2, 3, and so on; then with ten units more on one of them.
@@ -80,11 +82,17 @@ def test_an_audit_tells_a_forecast_from_the_sales_it_was_made_of_to_the_error_it
         each.isoformat() for each in days_between(day(LAST + 1), day(LAST + 7))
     ]
     assert [each["sold"] for each in second["forecasts"]] == [1.0, 2.0, *[None] * 5]
-    assert second["forecasts"][1]["error"] == pytest.approx(after[-7:].mean() - 2)
-    assert second["forecasts"][2]["error"] is None
+    assert [each["error"] for each in first["forecasts"]][:3] == [
+        pytest.approx(before[-7:].mean() - 1),
+        pytest.approx(before[-7:].mean() - 2),
+        None,
+    ]
+    assert second["forecasts"][0]["error"] is None
     # Who asked.
     assert [each["requested_by"] for each in found["versions"]] == ["user ann", "sensor arrivals"]
     assert second["correlation_id"] == EVENT and first["correlation_id"] == first["run_id"]
+    assert found["runs"][0]["requested_by"] == "user bob" and found["runs"][0]["status"] == "FAILURE"
+    assert found["runs"][0]["outcome"].startswith("failed: WindowIncomplete: forecasts looks back on")
     # What the later version changed, and why.
     (change,) = found["changes"]
     assert change["why"] == ["sales history"] and (change["from"], change["to"]) == (
