@@ -66,7 +66,8 @@ ERRORS = """
 """
 RUNS = """
     select run_id, model, version_id, appended, requested_by, reason, outcome, started_at, ended_at
-    from forecast_runs where origin_date = :origin order by started_at, model
+    from forecast_runs where origin_date = :origin
+    order by case when ended_at is null then 1 else 0 end, ended_at, started_at, model
 """
 BATCHES = """
     select batch_digest, source, name, rows, days, received_at from landed_batches

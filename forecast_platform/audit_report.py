@@ -38,21 +38,23 @@ def audit_text(found: Row) -> str:
 
 
 def _asked(found: Row) -> str:
+    groups: dict[tuple, list[Row]] = {}
+    for each in found["runs"]:
+        groups.setdefault((each["run_id"], _outcome(each)), []).append(each)
     rows = [
         {
-            "model": each["model"],
-            "version": _text(each["version_id"]),
-            "outcome": _text(_outcome(each)),
-            "who": _text(each["requested_by"]),
-            "why": _text(each["reason"]),
-            "began": _time(each["started_at"]),
-            "run": _short(each["run_id"]),
-            "event": _short(each["correlation_id"]),
+            "model": "\n".join(f"{each['model']} {_text(each['version_id'])}" for each in alike),
+            "outcome": _text(outcome),
+            "who": _text(alike[0]["requested_by"]),
+            "why": _text(alike[0]["reason"]),
+            "began": _time(min(each["started_at"] for each in alike)),
+            "run": _short(alike[0]["run_id"]),
+            "event": _short(alike[0]["correlation_id"]),
         }
-        for each in found["runs"]
+        for (_, outcome), alike in groups.items()
     ]
     columns = [
-        *(("model", "model", str), ("version", "version", str), ("outcome", "outcome", str), ("who", "asked by", str)),
+        *(("model", "model, version", str), ("outcome", "outcome", str), ("who", "asked by", str)),
         *(("why", "reason", str), ("began", "began (UTC)", str), ("run", "run", str), ("event", "event", str)),
     ]
     return text_table("Who asked", pd.DataFrame(rows), columns) if rows else ""
