@@ -46,11 +46,12 @@ def test_an_audit_tells_a_forecast_from_the_sales_it_was_made_of_to_the_error_it
         with pytest.raises(RunFailed):
             run(shop, ["forecasts"], LAST, LAST, **{REQUESTED_BY_TAG: "user bob"})  # before there are features
         shop.run(facts, day(0), day(LAST + 2))
+    with at(day(LAST + 4)):
         run(shop, ["forecasts"], LAST, LAST, **{REQUESTED_BY_TAG: "user ann"})
         shop.run(["forecast_errors", "error_sums"], day(LAST), day(LAST + 1))
         shop.run(["forecast_intervals", "champions", "publications", "forecast_explanations"], day(LAST), day(LAST))
 
-    with at(day(LAST + 4)):
+    with at(day(LAST + 5)):
         # A sale of ten units arrives late; the origin is forecast and published again, and not scored again yet.
         shop.put("late.csv", [f"late,{day(LATE)},plain,north,10,2.00,l1"])
         shop.run(facts, day(LATE), day(LAST + 2))
