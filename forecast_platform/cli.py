@@ -1,4 +1,6 @@
-"""The command line: ``demo``, ``run``, ``status``, ``migrate``. Arguments in, text out; work is done elsewhere.
+"""The command line: ``demo``, ``run``, ``status``, ``migrate``; ``models`` and ``audit`` have modules of their own.
+
+Arguments in, text out; work is done elsewhere.
 
 Heavy imports happen inside the commands, so that ``--help`` and a bad argument answer at once.
 """
@@ -20,7 +22,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
+from forecast_platform import logs
+from forecast_platform import settings as platform_settings
 from forecast_platform.arguments import DAY, CommandLineError, one_line_errors
+from forecast_platform.audit_cli import audit
 from forecast_platform.dbt_process import PROCESSES
 from forecast_platform.leaving import leave_after
 from forecast_platform.models_cli import models
@@ -40,9 +45,12 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", message=".*is currently in (beta|preview).*")
+    with contextlib.suppress(platform_settings.SettingsError):  # each command says so itself
+        logs.configure(platform_settings.load(), command=True)
 
 
 main.add_command(models)
+main.add_command(audit)
 
 
 @main.command()
@@ -128,7 +136,6 @@ def status(tenant: str) -> None:
 @one_line_errors
 def migrate(tenant: Sequence[str]) -> None:
     """Bring the tables of every tenant to the newest schema; harmless when they are."""
-    from forecast_platform import settings as platform_settings
     from forecast_platform.pipeline import load_tenant, tenant_names
 
     settings = platform_settings.load()
@@ -138,7 +145,6 @@ def migrate(tenant: Sequence[str]) -> None:
 
 
 def _tenant(name: str) -> TenantScope:
-    from forecast_platform import settings as platform_settings
     from forecast_platform.pipeline import PROJECT, load_tenant
 
     platform_settings.ensure_dagster_home(PROJECT)
@@ -180,8 +186,10 @@ class _TenantRuns:
 
         self.scope = scope
         self.reason = reason
-        show = functools.partial(_show, out=sys.stdout)
-        loggers = dg.Definitions(loggers={"progress": progress_logger(show)})
+        as_json = scope.settings.log == "json"
+        show = functools.partial(_show, out=sys.stdout, warn=not as_json)
+        logged = [logs.json_handler()] if as_json else []
+        loggers = dg.Definitions(loggers={"progress": progress_logger(show, *logged)})
         # While dbt parses the project, once, in a process of its own.
         threading.Thread(target=lambda: [import_module(name) for name in NEEDED_LATER], daemon=True).start()
         # Without slots: a command that was killed would keep its slot, and the next one would wait for it for ever.
@@ -189,7 +197,6 @@ class _TenantRuns:
         self.chain = chain_of(self.definitions, scope)
 
     def make(self, assets: Sequence[str], first: date, last: date) -> None:
-        from forecast_platform import settings as platform_settings
         from forecast_platform.pipeline import PROJECT
         from forecast_platform.runs import RunFailed, Step, open_instance, run_step
 
@@ -203,14 +210,15 @@ class _TenantRuns:
                 step = Step(tuple(assets), first, last)
                 run_step(self.definitions, self.scope, step, instance=instance, reason=self.reason)
             except RunFailed as error:
-                click.echo(f"Error: {error}", err=True)
+                click.echo(f"Error: {logs.masked(str(error))}", err=True)
                 sys.exit(1)
 
 
-def _show(progress: Any, *, out: TextIO) -> None:
+def _show(progress: Any, *, out: TextIO, warn: bool) -> None:
     name = progress.step.split("__")[-1]
     if progress.message is not None:
-        click.echo(f"  {progress.message}", err=True)
+        if warn:
+            click.echo(f"  {logs.masked(progress.message)}", err=True)
     elif progress.seconds is not None:
         click.echo(f"  {name:<24} {progress.seconds:6.1f} s", file=out)
 

@@ -10,6 +10,7 @@ import warnings
 import dagster as dg
 from dagster_shared.utils.warnings import BetaWarning, PreviewWarning
 
+from forecast_platform import logs
 from forecast_platform import settings as platform_settings
 from forecast_platform.pipeline import build_tenant, load_tenant, tenants_tree
 
@@ -23,6 +24,7 @@ EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiproce
 @dg.definitions
 def defs() -> dg.Definitions:
     settings = platform_settings.load()
+    logs.configure(settings)
     return dg.Definitions.merge(
         tenants_tree(settings).build_defs(), dg.Definitions(executor=EXECUTORS[settings.executor])
     )
@@ -32,5 +34,6 @@ def __getattr__(name: str) -> dg.Definitions:
     if not name.startswith("tenant_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     settings = platform_settings.load()
+    logs.configure(settings)
     scope = load_tenant(name.removeprefix("tenant_"), settings)
     return dg.Definitions.merge(build_tenant(scope), dg.Definitions(executor=EXECUTORS[settings.executor]))

@@ -270,6 +270,11 @@ def run_step(
 ) -> dg.ExecuteInProcessResult:
     """Make ``step.assets`` for ``step.first`` .. ``step.last`` in one run.
 
+    Args:
+        reason: why, for ``forecast_runs``.
+        tags: of the run, over those that say that the command line asked; a run that starts others gives them
+            ``scope.passed_on`` of its own.
+
     Raises:
         RunFailed: a step of the run failed; what the other steps had committed stays.
     """
@@ -322,8 +327,11 @@ def _first_reason(result: dg.ExecuteInProcessResult, scope: TenantScope, step: S
     return f"the run of {', '.join(step.assets)} for {step.first} to {step.last} of {scope.name} failed"
 
 
-def progress_logger(report: Callable[[Progress], None]) -> dg.LoggerDefinition:
-    """A Dagster logger that reports when steps begin and end, what the code warns of, and checks that do not pass."""
+def progress_logger(report: Callable[[Progress], None], *also: logging.Handler) -> dg.LoggerDefinition:
+    """A Dagster logger that reports when steps begin and end, what the code warns of, and checks that do not pass.
+
+    ``also``: handlers of everything that a run logs.
+    """
 
     class Handler(logging.Handler):
         def __init__(self) -> None:
@@ -350,7 +358,8 @@ def progress_logger(report: Callable[[Progress], None]) -> dg.LoggerDefinition:
     @dg.logger(description="Reports the steps of a run as they begin and end, with their warnings.")
     def progress(_context: dg.InitLoggerContext) -> logging.Logger:
         logger = logging.Logger("forecast_platform.progress", level=logging.DEBUG)
-        logger.addHandler(Handler())
+        for handler in (Handler(), *also):
+            logger.addHandler(handler)
         return logger
 
     return progress

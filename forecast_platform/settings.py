@@ -15,6 +15,7 @@ from typing import Literal, get_args
 
 PREFIX = "FORECAST_"
 Executor = Literal["in_process", "multiprocess"]
+Log = Literal["text", "json"]
 
 
 class SettingsError(ValueError):
@@ -33,6 +34,7 @@ class Settings:
         state: SQLAlchemy URL of the platform's state, ``sqlite:///file`` (default, under ``home``) or ``postgresql://…``.
         tenants: folder with one folder a tenant, each with a ``defs.yaml``; default: ``defs`` of this package.
         executor: how a run's steps are executed; DuckDB allows one process, so ``in_process`` only.
+        log: how entries of the log look, ``text`` for people or one line of ``json`` each.
         crash_at: name of a crash point at which the process kills itself; for fault tests only.
     """
 
@@ -43,6 +45,7 @@ class Settings:
     state: str | None = None
     tenants: str | None = None
     executor: Executor = "in_process"
+    log: Log = "text"
     crash_at: str | None = None
 
     @property
@@ -70,6 +73,8 @@ class Settings:
             raise SettingsError(
                 f"FORECAST_EXECUTOR is {self.executor!r}; it must be one of {', '.join(get_args(Executor))}"
             )
+        if self.log not in get_args(Log):
+            raise SettingsError(f"FORECAST_LOG is {self.log!r}; it must be one of {', '.join(get_args(Log))}")
         if self.backend == "duckdb" and self.executor != "in_process":
             raise SettingsError(
                 f"FORECAST_EXECUTOR={self.executor} needs several processes, and DuckDB lets one in at a time:"

@@ -1,38 +1,41 @@
 """``forecasts[D]``: every model's forecast of every series from origin D, appended to the ledger."""
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 from functools import partial
+from typing import Any
 
 import dagster as dg
-import pandas as pd
+from dagster._time import get_current_datetime
 
 from forecast_platform.assets.catalog import add_figures, origin_figures, table_metadata
 from forecast_platform.assets.model_artifacts import Artifact, artifact_content, artifacts_for, refitting
-from forecast_platform.assets.panels import FEATURE_COLUMNS, panel_deps, read_panels
-from forecast_platform.assets.scope import REASON_TAG, REQUESTED_BY_TAG, TenantScope, day_range
+from forecast_platform.assets.panels import panel_deps, read_panels
+from forecast_platform.assets.scope import REASON_TAG, TenantScope, asked_by, day_range
 from forecast_platform.days import days_between
 from forecast_platform.forecasting import (
     ModelForecast,
     ModelSpec,
-    Panel,
     forecast_origin,
     input_summary,
     model_specs,
+    panel_figures,
     version_digest,
 )
+from forecast_platform.io_managers.asking import Asking
 from forecast_platform.io_managers.ledger import VersionCandidate, VersionStream, recorded_versions
+from forecast_platform.io_managers.retries import retrying
 from forecast_platform.partitions import DayWindow
 
 
 def build_forecasts_asset(scope: TenantScope) -> dg.AssetsDefinition:
     models = model_specs(scope.tenant.models)
+    window = DayWindow(1 - scope.tenant.training_window, 0)
     learned = [dg.AssetDep(scope.key("model_artifacts"), partition_mapping=DayWindow(0, 0))] if refitting(scope) else []
 
     @dg.asset(
         key=scope.key("forecasts"),
-        ins={"features": scope.window("features", 1 - scope.tenant.training_window, columns=FEATURE_COLUMNS)},
-        deps=[*panel_deps(scope), *learned],
+        deps=[dg.AssetDep(scope.key("features"), partition_mapping=window), *panel_deps(scope), *learned],
         io_manager_key=scope.ledger_key,
         metadata=table_metadata(scope, "forecasts") | {"specs": {model.name: model.spec for model in models}},
         code_version=" ".join(f"{model.name}={model.code_version}" for model in models),
@@ -41,15 +44,23 @@ def build_forecasts_asset(scope: TenantScope) -> dg.AssetsDefinition:
         owners=scope.tenant.owners,
         **scope.partitioned(),
     )
-    def forecasts(context: dg.AssetExecutionContext, features: pd.DataFrame) -> VersionStream:
+    def forecasts(context: dg.AssetExecutionContext) -> VersionStream:
         """Forecasts of every series and model for the days after each origin, from facts dated up to it.
 
         A version that is on record is not computed again; a series whose numbers are those on record is not
-        appended again. Nothing is ever overwritten.
+        appended again. Nothing is ever overwritten. Who asked, and how it ended, is logged whatever happens.
         """
         first, last = day_range(context)
-        scope.require_closed("forecasts", last)
-        return VersionStream(_candidates(context, scope, models, features, first, last))
+        asked = context.run.tags
+        asking = Asking(
+            origins=days_between(first, last),
+            models=[model.name for model in models],
+            requested_by=asked_by(asked),
+            reason=asked.get(REASON_TAG),
+            started_at=get_current_datetime(),
+        )
+        # All that can fail is done by the stream: once it is read, the asking is on record.
+        return VersionStream(_candidates(context, scope, models, asking), asking)
 
     return forecasts
 
@@ -58,16 +69,18 @@ def _candidates(
     context: dg.AssetExecutionContext,
     scope: TenantScope,
     models: tuple[ModelSpec, ...],
-    features: pd.DataFrame,
-    first: date,
-    last: date,
+    asking: Asking,
 ) -> Iterator[VersionCandidate]:
     """One candidate per origin and model, in order; computed only when the ledger has no equal version."""
-    panels = read_panels(context, scope, first, last, features=features)
-    artifacts = artifacts_for(context, scope, models, first, last)
-    recorded = recorded_versions(scope.warehouse, first, last)
-    for origin in days_between(first, last):
+    first, last = asking.origins[0], asking.origins[-1]
+    scope.require_closed("forecasts", last)
+    with retrying():
+        panels = read_panels(context, scope, first, last, wanted_by="forecasts")
+        artifacts = artifacts_for(context, scope, models, first, last)
+        recorded = recorded_versions(scope.warehouse, first, last)
+    for origin in asking.origins:
         panel = panels.at(origin)
+        figures = panel_figures(panel)
         used = {model.name: artifacts.get((origin, model.name), Artifact()) for model in models}
         digests = {
             model.name: version_digest(panel, model, horizon=scope.tenant.horizon, artifact=used[model.name].digest)
@@ -85,34 +98,35 @@ def _candidates(
         add_figures(context, scope.key("forecasts"), {origin: shown})
         for model in models:
             artifact = used[model.name].digest
-            yield _candidate(context, scope, panel, model, digests[model.name], made.get(model.name), artifact)
+            summary = input_summary(panel, model, horizon=scope.tenant.horizon, artifact=artifact)
+            inputs = summary | {"figures": figures}
+            yield _candidate(scope, asking, model, inputs, digests[model.name], made.get(model.name))
 
 
 def _candidate(
-    context: dg.AssetExecutionContext,
     scope: TenantScope,
-    panel: Panel,
+    asking: Asking,
     model: ModelSpec,
+    inputs: Mapping[str, Any],
     digest: str,
     made: ModelForecast | None,
-    artifact: str | None,
 ) -> VersionCandidate:
-    asked = context.run.tags
+    origin = date.fromisoformat(inputs["origin"])
     return VersionCandidate(
-        origin_date=panel.origin,
+        origin_date=origin,
         model=model.name,
         model_spec=model.spec,
         code_version=model.code_version,
         horizon=scope.tenant.horizon,
-        inputs=input_summary(panel, model, horizon=scope.tenant.horizon, artifact=artifact),
+        inputs=inputs,
         input_digest=digest,
-        live=scope.today() <= panel.origin + timedelta(days=1),
+        live=scope.today() <= origin + timedelta(days=1),
         forecasts=None if made is None or made.error else made.frame(),
         fallbacks=0 if made is None else made.fallbacks,
         outcome=_outcome(made),
-        requested_by=asked.get(REQUESTED_BY_TAG) or asked.get("user") or _automatic(asked),
-        reason=asked.get(REASON_TAG),
-        started_at=datetime.now(UTC) - timedelta(seconds=0 if made is None else made.seconds),
+        requested_by=asking.requested_by,
+        reason=asking.reason,
+        started_at=get_current_datetime() - timedelta(seconds=0 if made is None else made.seconds),
     )
 
 
@@ -120,14 +134,3 @@ def _outcome(made: ModelForecast | None) -> str:
     if made is None:
         return "on record"
     return f"failed: {made.error}" if made.error else "computed"
-
-
-def _automatic(tags: dict[str, str]) -> str:
-    for tag, name in (
-        ("dagster/schedule_name", "schedule"),
-        ("dagster/sensor_name", "sensor"),
-        ("dagster/backfill", "backfill"),
-    ):
-        if tag in tags:
-            return f"{name} {tags[tag]}"
-    return "dagster"

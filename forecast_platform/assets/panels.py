@@ -62,14 +62,14 @@ def read_panels(
     first: date,
     last: date,
     *,
-    features: pd.DataFrame | None = None,
+    wanted_by: str = "a panel",
 ) -> Panels:
     """Read what the origins ``first`` .. ``last`` may see.
 
     What was read is remembered with the step, and verified when it commits.
 
     Args:
-        features: rows of the origins' windows, where they are an input of the asset; None: they are read here.
+        wanted_by: the asset that needs them, for the message where days are missing.
 
     Raises:
         WindowIncomplete: a day of the window is not materialized.
@@ -78,8 +78,7 @@ def read_panels(
     seen = first - timedelta(days=tenant.training_window - 1), last + timedelta(days=tenant.horizon)
     reads = reads_of(context)
     with scope.warehouse.reading() as session:
-        if features is None:
-            features = _features(session, reads, scope, seen[0], last)
+        features = _features(session, reads, scope, seen[0], last, wanted_by)
         series = session.frame(sa.select(tables.series))
         items, locations = (
             session.frame(sa.select(table).where(table.c.valid_from <= last))
@@ -106,9 +105,11 @@ def read_panels(
     return Panels(history, covariates, items, window=tenant.training_window)
 
 
-def _features(session: Session, reads: Reads, scope: TenantScope, first: date, last: date) -> pd.DataFrame:
+def _features(
+    session: Session, reads: Reads, scope: TenantScope, first: date, last: date, wanted_by: str
+) -> pd.DataFrame:
     days = days_between(first, last)
-    states = materialized(session, "features", days, start=scope.tenant.start, wanted_by="a panel")
+    states = materialized(session, "features", days, start=scope.tenant.start, wanted_by=wanted_by)
     reads.saw_partitions("features", days, states)
     columns = tables.features.c
     return session.frame(

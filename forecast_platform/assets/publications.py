@@ -1,12 +1,13 @@
 """``publications[D]``: the forecast and the quantiles that are published for each series from origin D."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 import dagster as dg
 import numpy as np
 import pandas as pd
+from dagster._time import get_current_datetime
 
 from forecast_platform.assets.catalog import add_figures, table_metadata
 from forecast_platform.assets.champions import champion_rules
@@ -139,7 +140,7 @@ def _rows(origin: date, chosen: pd.DataFrame) -> pd.DataFrame:
             "version_id": chosen["version_id"].to_numpy(dtype=np.int32),
             "calibration_id": chosen["calibration_id"].to_numpy(dtype=np.int32),
             "confidence": chosen["confidence"].to_numpy(dtype=np.float64),
-            "published_at": pd.Timestamp(datetime.now(UTC)).as_unit("us"),
+            "published_at": pd.Timestamp(get_current_datetime()).as_unit("us"),
         }
     )
 

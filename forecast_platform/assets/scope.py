@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
@@ -10,9 +10,18 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+from dagster._core.storage.tags import (
+    BACKFILL_ID_TAG,
+    PARENT_RUN_ID_TAG,
+    RETRY_NUMBER_TAG,
+    SCHEDULE_NAME_TAG,
+    SENSOR_NAME_TAG,
+    USER_TAG,
+)
 
 from forecast_platform.changes import ChangedDays
 from forecast_platform.io_managers.warehouse import Warehouse, open_warehouse
+from forecast_platform.logs import CORRELATION_TAG
 from forecast_platform.partitions import BACKFILL_POLICY, DayWindow, Windows, daily_partitions, open_day
 from forecast_platform.settings import Settings
 from forecast_platform.sources.batches import Landing
@@ -23,6 +32,12 @@ REQUESTED_BY_TAG = "forecast_platform/requested_by"
 REASON_TAG = "forecast_platform/reason"
 TENANT_TAG = "forecast_platform/tenant"
 """Tags of a run that say who asked for it and why; ``forecast_runs`` keeps them."""
+
+ASKING_TAGS = {SCHEDULE_NAME_TAG: "schedule", SENSOR_NAME_TAG: "sensor", USER_TAG: "user"}
+"""What asked for a run, by the tag that names it."""
+
+RUN_ID_DIGITS = 8
+"""Of a run's id, as the UI shows it."""
 
 
 class DayIsOpen(dg.Failure):
@@ -163,3 +178,31 @@ def day_range(context: dg.AssetExecutionContext) -> tuple[date, date]:
     """First and last day of the partitions this step is to make."""
     keys = context.partition_key_range
     return date.fromisoformat(keys.start), date.fromisoformat(keys.end)
+
+
+def asked_by(tags: Mapping[str, str]) -> str:
+    """Who or what asked for a run, from its tags: what it was told, else what Dagster knows, and whose repeat it is.
+
+    ``cli``, ``schedule NAME``, ``sensor NAME``, ``user NAME``, ``UI`` or ``dagster`` (an API or a script); with
+    ``, backfill ID`` for a run of one, and ``, retry N of run ID`` or ``, again after run ID`` for a repeat.
+    """
+    told = tags.get(REQUESTED_BY_TAG)
+    named = ((kind, tags[tag]) for tag, kind in ASKING_TAGS.items() if tag in tags)
+    parts = [told or next((f"{kind} {name}" for kind, name in named), "")]
+    if tags.get("dagster/from_automation_condition") == "true":
+        parts.append("automation condition")
+    if not parts[0]:
+        parts[0] = "UI" if tags.get("dagster/from_ui") == "true" else "dagster"
+    if BACKFILL_ID_TAG in tags:
+        parts.append(f"backfill {tags[BACKFILL_ID_TAG]}")
+    before = tags.get(PARENT_RUN_ID_TAG, "")[:RUN_ID_DIGITS]
+    if before:
+        number = tags.get(RETRY_NUMBER_TAG)
+        parts.append(f"retry {number} of run {before}" if number else f"again after run {before}")
+    return ", ".join(parts)
+
+
+def passed_on(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags that a run gives to the runs it starts in turn: who asked, why, and the id of the event it came from."""
+    kept = {tag: tags[tag] for tag in (REASON_TAG, CORRELATION_TAG) if tag in tags}
+    return {REQUESTED_BY_TAG: asked_by(tags)} | kept

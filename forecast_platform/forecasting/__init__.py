@@ -9,7 +9,7 @@ from forecast_platform.forecasting.guards import STATUSES
 from forecast_platform.forecasting.models import DEFAULT_MODELS, ModelSpec, ModelSpecError, model_specs
 from forecast_platform.forecasting.panel import Panel, PanelError, PanelHistory, SeriesIndex
 from forecast_platform.forecasting.run import ModelForecast, forecast_origin
-from forecast_platform.forecasting.versions import input_summary, version_digest
+from forecast_platform.forecasting.versions import input_summary, panel_figures, version_digest
 
 __all__ = [
     "DEFAULT_MODELS",
@@ -24,5 +24,6 @@ __all__ = [
     "forecast_origin",
     "input_summary",
     "model_specs",
+    "panel_figures",
     "version_digest",
 ]

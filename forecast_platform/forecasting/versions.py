@@ -8,6 +8,7 @@ digest. No forecast is computed here.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -52,17 +53,56 @@ def input_summary(panel: Panel, model: ModelSpec, *, horizon: int, artifact: str
     }
 
 
+def panel_figures(panel: Panel) -> dict[str, Any]:
+    """The history of a panel in figures, over all its series, for people: kept with a version, no part of its digest.
+
+    ``series``, and as ``figures_of`` says.
+    """
+    return {"series": len(panel.series)} | figures_of(panel.y, panel.dates)
+
+
+def figures_of(y: np.ndarray, dates: Sequence[Any]) -> dict[str, Any]:
+    """What some histories hold.
+
+    Args:
+        y: n x W units; NaN before the first day of a series and on days that are not learned from.
+        dates: the W days.
+
+    Returns:
+        ``rows`` that are learned from, ``first_day`` and ``last_day`` of them, their ``mean`` and ``sd`` (of the
+        sample) to nine digits, ``zeros`` among them, and days ``missing`` after a series' first: its shelf was empty.
+        What cannot be told of so few rows is None.
+    """
+    observed = ~np.isnan(y)
+    rows, days = int(observed.sum()), np.flatnonzero(observed.any(axis=0))
+    started = np.logical_or.accumulate(observed, axis=1)
+    return {
+        "rows": rows,
+        "first_day": dates[days[0]].date().isoformat() if rows else None,
+        "last_day": dates[days[-1]].date().isoformat() if rows else None,
+        "mean": float(f"{np.mean(y, where=observed):.9g}") if rows else None,
+        "sd": float(f"{np.std(y, where=observed, ddof=1):.9g}") if rows > 1 else None,
+        "zeros": int((y == 0).sum()),
+        "missing": int((started & ~observed).sum()),
+    }
+
+
 def learned_inputs(panel: Panel, model: ModelSpec) -> dict[str, str]:
     """One digest for each input that ``model`` can learn from: what is declared and dated up to the origin."""
     inputs = {
         "series": _names_digest(panel.series.sku, panel.series.location),
         "groups": _names_digest(panel.series.category),
-        "history": _array_digest(panel.y),
+        "history": history_digest(panel.y),
     }
     if model.exogenous and panel.covariates:
         inputs["covariates"] = _names_digest(np.array(panel.covariates, dtype=object))
         inputs["covariates_past"] = _array_digest(panel.past)
     return inputs
+
+
+def history_digest(y: np.ndarray) -> str:
+    """Digest of the histories of all series, n x W: the input ``history`` of a version."""
+    return _array_digest(y)
 
 
 def _names_digest(*columns: np.ndarray) -> str:

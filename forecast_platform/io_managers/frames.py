@@ -27,6 +27,7 @@ from dagster_duckdb.io_manager import DuckDbClient
 
 from forecast_platform import tables
 from forecast_platform.io_managers import replace
+from forecast_platform.io_managers.asking import StatusOf
 from forecast_platform.io_managers.columns import partition_column
 from forecast_platform.io_managers.fence import Fence, run_fence
 from forecast_platform.io_managers.reads import reads_of, step_of
@@ -197,6 +198,19 @@ def fence_of(context: OutputContext) -> Fence | None:
     """The fence of the run behind an output; none outside a run."""
     step = step_of(context)
     return None if step is None else run_fence(step.instance, step.run_id)
+
+
+def ended_runs_of(context: OutputContext) -> StatusOf:
+    """What tells how a run ended, by Dagster's record behind an output; ``None`` for one that goes on."""
+    step = step_of(context)
+
+    def status_of(run_id: str) -> str | None:
+        run = None if step is None else step.instance.get_run_by_id(run_id)
+        if run is None:
+            return "not in Dagster's record"
+        return run.status.value if run.is_finished else None
+
+    return status_of
 
 
 def add_partition_metadata(context: OutputContext, figures: Mapping[date, Mapping[str, Any]]) -> None:

@@ -26,6 +26,7 @@ import sqlalchemy as sa
 
 from forecast_platform.crash import crash_point
 from forecast_platform.digest import EMPTY, combine
+from forecast_platform.io_managers.asking import Asking
 from forecast_platform.io_managers.columns import FrameRefused, to_arrow
 from forecast_platform.io_managers.reads import InputsChanged
 from forecast_platform.io_managers.warehouse import PartitionState, Session, Warehouse
@@ -76,9 +77,13 @@ class VersionCandidate:
 
 @dataclass(frozen=True)
 class VersionStream:
-    """Candidates in order of origin, made one at a time: an origin is committed before the next one is asked for."""
+    """Candidates in order of origin, made one at a time: an origin is committed before the next one is asked for.
+
+    ``asking`` is logged before the first is asked for.
+    """
 
     candidates: Iterable[VersionCandidate]
+    asking: Asking | None = None
 
     def __iter__(self) -> Iterator[VersionCandidate]:
         return iter(self.candidates)

@@ -16,9 +16,16 @@ from dagster import InputContext, OutputContext
 from dagster._core.definitions.metadata.metadata_set import TableMetadataSet
 from dagster._core.storage.db_io_manager import DbTypeHandler, TableSlice
 
+from forecast_platform.io_managers.asking import end_origin, on_record
 from forecast_platform.io_managers.columns import FrameRefused
 from forecast_platform.io_managers.fence import Fence
-from forecast_platform.io_managers.frames import WarehouseIOManager, add_partition_metadata, days_of, fence_of
+from forecast_platform.io_managers.frames import (
+    WarehouseIOManager,
+    add_partition_metadata,
+    days_of,
+    ended_runs_of,
+    fence_of,
+)
 from forecast_platform.io_managers.ledger import (
     LEDGER,
     Appended,
@@ -53,6 +60,8 @@ class VersionStreamHandler(DbTypeHandler[VersionStream]):
         connection.lock(LOCK)
         if any(candidate.forecasts is not None for candidate in obj):
             reads_of(context).verify(connection)
+        for origin in {candidate.origin_date for candidate in obj}:
+            end_origin(connection, origin, run_id=context.run_id)
         return [append_version(connection, candidate, run_id=context.run_id) for candidate in obj]
 
     def load_input(self, context: InputContext, table_slice: TableSlice, connection: Session) -> VersionStream:
@@ -79,6 +88,13 @@ class LedgerIOManager(WarehouseIOManager):
         """
         if not isinstance(obj, VersionStream):
             raise FrameRefused(f"forecasts: the ledger takes a VersionStream, not {type(obj).__name__}")
+        if obj.asking is None:
+            self._append_all(context, obj)
+            return
+        with on_record(self.warehouse, obj.asking, run_id=context.run_id, status_of=ended_runs_of(context)):
+            self._append_all(context, obj)
+
+    def _append_all(self, context: OutputContext, obj: VersionStream) -> None:
         table_slice = self._get_table_slice(context, context)
         days, fence = days_of(table_slice), fence_of(context)
         results: dict[date, list[Appended]] = {}
