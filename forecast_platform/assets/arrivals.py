@@ -41,8 +41,7 @@ def arrived(
         RetryRequested: the warehouse, or a database that is the source, is not to be had just now.
     """
     tenant, warehouse = scope.tenant, scope.warehouse
-    given = tenant.source if asset == "raw_sales" else tenant.fact_source(asset)
-    source = open_source(asset, given, timezone=tenant.timezone, variables=platform_settings.variables())
+    source = open_source(asset, scope.source(asset), timezone=tenant.timezone, variables=platform_settings.variables())
     landing = Landing(scope.settings.landing, scope.name, tenant.timezone)
     known = warehouse.read(BATCHES)
     new = land(

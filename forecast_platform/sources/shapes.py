@@ -225,6 +225,30 @@ class InventoryRows(Rows):
 _NAME = Field("", pattern=r"^([a-z0-9][a-z0-9_-]{0,62})?$", description="name of the source; without it the asset's")
 
 
+class Upstream(Settings):
+    """The asset of another integration that writes what a source reads. It is depended on, never made here."""
+
+    asset: str | tuple[str, ...] = Field(description="its key: parts with / between them as dlt/orders, or a list")
+    partitions: Literal["same_day", "none"] = Field(
+        "none", description="same_day: daily partitions, of which a day reads its own; none: it is made as a whole"
+    )
+
+    @field_validator("asset")
+    @classmethod
+    def _named(cls, asset: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        parts = asset.split("/") if isinstance(asset, str) else asset
+        if not parts or not all(part.strip() for part in parts):
+            raise ValueError(f"{asset!r} is no asset key: a part of it is empty; write it as dlt/orders")
+        return asset
+
+    def path(self) -> tuple[str, ...]:
+        """The parts of the key."""
+        return tuple(self.asset.split("/")) if isinstance(self.asset, str) else self.asset
+
+
+_UPSTREAM = Field(None, description="the asset of another tool that writes what is read here, as of dagster-dlt")
+
+
 class Folder(Settings):
     """Where files are dropped."""
 
@@ -233,6 +257,7 @@ class Folder(Settings):
     url: str = Field(min_length=1, description="folder, any fsspec URL: a path, s3://…; ${NAME} from the environment")
     pattern: str = Field("*", min_length=1, description="glob of the files in the folder; ** goes into folders")
     format: Format = Field("csv", description="csv (also .gz) or parquet")
+    upstream: Upstream | None = _UPSTREAM
     settle_seconds: float = Field(5, ge=0, description="a file younger than this may still be being written, and waits")
 
 
@@ -247,6 +272,7 @@ class Query(Settings):
     page_by: str = Field(
         description="column of a whole number, date or time that never changes for a row; pages are cut by it"
     )
+    upstream: Upstream | None = _UPSTREAM
     page_size: int = Field(100_000, ge=1, description="width of a page of numbers; dates page by the day")
 
     @model_validator(mode="after")
