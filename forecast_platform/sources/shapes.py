@@ -30,6 +30,7 @@ from forecast_platform.sources.columns import (
 )
 from forecast_platform.sources.demo_settings import DemoSource
 from forecast_platform.sources.layouts import Csv, Join, Melt
+from forecast_platform.sources.upstream import Upstream
 
 EVERYWHERE = "all"
 """The location of a business that has none."""
@@ -223,27 +224,6 @@ class InventoryRows(Rows):
 
 
 _NAME = Field("", pattern=r"^([a-z0-9][a-z0-9_-]{0,62})?$", description="name of the source; without it the asset's")
-
-
-class Upstream(Settings):
-    """The asset of another integration that writes what a source reads. It is depended on, never made here."""
-
-    asset: str | tuple[str, ...] = Field(description="its key: parts with / between them as dlt/orders, or a list")
-    partitions: Literal["same_day", "none"] = Field(
-        "none", description="same_day: daily partitions, of which a day reads its own; none: it is made as a whole"
-    )
-
-    @field_validator("asset")
-    @classmethod
-    def _named(cls, asset: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        parts = asset.split("/") if isinstance(asset, str) else asset
-        if not parts or not all(part.strip() for part in parts):
-            raise ValueError(f"{asset!r} is no asset key: a part of it is empty; write it as dlt/orders")
-        return asset
-
-    def path(self) -> tuple[str, ...]:
-        """The parts of the key."""
-        return tuple(self.asset.split("/")) if isinstance(self.asset, str) else self.asset
 
 
 _UPSTREAM = Field(None, description="the asset of another tool that writes what is read here, as of dagster-dlt")
