@@ -1,4 +1,4 @@
-"""What assets written in Python say their columns are made from is what the code reads: seen in the SQL of a real run."""
+"""What assets written in Python say their columns are made from is what they read: seen in the SQL of a real run."""
 
 from __future__ import annotations
 
