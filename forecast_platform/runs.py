@@ -62,21 +62,17 @@ class Chain:
 
 
 def chain_of(definitions: dg.Definitions, scope: TenantScope) -> Chain:
-    """A tenant's assets in order of dependency."""
+    """A tenant's assets in order of dependency; those of other tools that they depend on are no part of it."""
     graph = definitions.resolve_asset_graph()
-    names = [
-        key.path[-1]
-        for level in graph.toposorted_asset_keys_by_level
-        for key in sorted(level)
-        if graph.get(key).is_materializable
-    ]
+    own = {key for key in graph.materializable_asset_keys if key.path[0] == scope.name}
+    names = [key.path[-1] for level in graph.toposorted_asset_keys_by_level for key in sorted(level) if key in own]
     downstream = dg.AssetSelection.assets(scope.key("forecasts")).downstream(include_self=False)
-    scored = {key.path[-1] for key in downstream.resolve(graph)}
+    scored = {key.path[-1] for key in downstream.resolve(graph) & own}
     return Chain(
         facts=tuple(name for name in names if name not in scored and name != "forecasts"),
         forecasts=("forecasts",),
         accuracy=tuple(name for name in names if name in scored),
-        made_by_dbt=frozenset(key.path[-1] for key in graph.materializable_asset_keys if "dbt" in graph.get(key).kinds),
+        made_by_dbt=frozenset(key.path[-1] for key in own if "dbt" in graph.get(key).kinds),
     )
 
 

@@ -15,6 +15,7 @@ import yaml
 from forecast_platform.partitions import BACKFILL_POLICY
 from forecast_platform.pipeline import PROJECT, UnknownTenant, build_tenant, load_tenant
 from forecast_platform.settings import load
+from forecast_platform.tenant import FACTS
 
 TENANTS = ("north", "south")
 
@@ -99,6 +100,78 @@ def test_every_asset_carries_what_a_person_looks_for(tenants: dict[str, dg.Defin
         if node.is_materializable:
             assert node.code_version, key
             assert node.metadata["partition_expr"] in {column.name for column in columns}, key
+
+
+Column = tuple[str, str]
+SET_BY_THE_TENANT = {
+    *(("forecasts", "horizon"), ("hierarchy_forecasts", "level"), ("publications", "published_at")),
+    *(("forecast_accuracy_by_series", "window_days"), ("interval_coverage", "window_days")),
+}
+"""Columns that hold settings or the time, and nothing that was read."""
+
+
+def column_graph(definitions: dg.Definitions) -> dict[Column, set[Column]]:
+    """Every column of a tenant's assets, with the columns that it is made from."""
+    graph = definitions.resolve_asset_graph()
+    made: dict[Column, set[Column]] = {}
+    for key in graph.get_all_asset_keys():
+        metadata = graph.get(key).metadata
+        lineage = metadata["dagster/column_lineage"].deps_by_column
+        assert set(lineage) == {column.name for column in metadata["dagster/column_schema"].columns}, key
+        for column, deps in lineage.items():
+            assert all(dep.asset_key.path[0] == key.path[0] for dep in deps), (key, column)
+            made[key.path[1], column] = {(dep.asset_key.path[1], dep.column_name) for dep in deps}
+    return made
+
+
+def origins(made: dict[Column, set[Column]], column: Column) -> set[Column]:
+    """All that a column is made from, however far back."""
+    found: set[Column] = set()
+    ahead = [column]
+    while ahead:
+        new = made[ahead.pop()] - found
+        found |= new
+        ahead += new
+    return found
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *(("forecasts", "mean"), ("forecast_intervals", "q90"), ("publications", "version_id")),
+        *(("published_forecasts", "mean"), ("published_forecasts", "q025"), ("published_forecasts", "confidence")),
+        *(("forecast_accuracy", "wape"), ("forecast_accuracy", "weighted_rmsse"), ("weekly_accuracy", "bias")),
+        *(("interval_coverage", "inside_80"), ("champion_changes", "reason"), ("latest_hierarchy_forecasts", "mean")),
+        ("forecast_explanations_by_sku", "summary"),
+    ],
+)
+def test_a_column_is_walked_back_to_what_was_sold(tenants: dict[str, dg.Definitions], column: Column):
+    assert ("raw_sales", "quantity") in origins(column_graph(tenants["north"]), column)
+
+
+def test_column_lineage_tells_columns_apart(tenants: dict[str, dg.Definitions]):
+    made = column_graph(tenants["north"])
+    assert made["daily_sales", "units"] == {("raw_sales", "quantity")}
+    assert made["daily_sales", "revenue"] == {("raw_sales", "quantity"), ("raw_sales", "unit_price")}
+    assert made["features", "rolling_mean_28"] == {("daily_sales", "units")}
+    assert made["features", "price_ratio"] == {("daily_sales", "avg_price")}
+    assert made["forecast_errors", "error"] == {("forecasts", "mean"), ("daily_sales", "units")}
+    assert made["forecast_accuracy_by_series", "as_of"] == {("error_sums", "target_date")}
+    assert made["published_forecasts", "model"] == {("forecasts", "version_id")}
+    assert made["daily_sales", "series_id"] == {("raw_sales", "sku"), ("raw_sales", "location")}
+    assert ("raw_sales", "unit_price") not in origins(made, ("features", "lag_7"))
+    # Prices move a forecast where some are planned.
+    assert ("raw_sales", "unit_price") in origins(made, ("forecasts", "mean"))
+
+
+def test_every_column_has_origins_that_exist_but_those_of_sources_and_settings(tenants: dict[str, dg.Definitions]):
+    for name in TENANTS:
+        made = column_graph(tenants[name])
+        named = set().union(*made.values())
+        assert named <= set(made), f"no such columns: {named - set(made)}"
+        sources = {"raw_sales", "sales_rejects", *FACTS}
+        assert {column for column, read in made.items() if not read and column[0] not in sources} == SET_BY_THE_TENANT
+        assert not any(read for (asset, _), read in made.items() if asset in sources)
 
 
 def test_a_tenants_checks_and_its_job_over_all_its_days_are_there(tenants: dict[str, dg.Definitions]):

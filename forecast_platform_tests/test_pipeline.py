@@ -21,7 +21,8 @@ from forecast_platform.pipeline import (
     load_tenant,
     tenant_names,
 )
-from forecast_platform.settings import SettingsError, load
+from forecast_platform.runs import chain_of
+from forecast_platform.settings import Settings, SettingsError, load
 from forecast_platform.tenant import FACTS, Tenant
 
 FILES: dict[str, Any] = {
@@ -43,8 +44,12 @@ MADE = {
 
 
 @pytest.fixture(scope="module")
-def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
-    settings = load({"FORECAST_HOME": str(tmp_path_factory.mktemp("home"))})
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return load({"FORECAST_HOME": str(tmp_path_factory.mktemp("home"))})
+
+
+@pytest.fixture(scope="module")
+def definitions(settings: Settings) -> dg.Definitions:
     return build_tenant(TenantScope("corner", Tenant.model_validate(FILES), settings))
 
 
@@ -81,6 +86,58 @@ def test_a_tenant_has_its_checks_and_the_job_of_a_day(definitions: dg.Definition
     assert [job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")] == ["corner__day"]
     checks = {key.name for key in definitions.resolve_asset_graph().asset_check_keys}
     assert {"reject_share", "arrivals_readable", "forecasts_complete", "models_ran"} <= checks
+
+
+def fed_by(settings: Settings, upstream: dict[str, Any]) -> TenantScope:
+    """A tenant whose sales and stock levels another tool writes."""
+    sales = FILES["source"] | {"upstream": upstream}
+    stock = {
+        "kind": "sql",
+        "url": "sqlite://",
+        "table": "stock",
+        "page_by": "day",
+        "upstream": {"asset": ["wms", "stock"]},
+    }
+    stock |= {"columns": {"snapshot_date": "day", "sku": "sku", "on_hand": "pieces"}}
+    facts = {"inventory_levels": stock}
+    return TenantScope("corner", Tenant.model_validate(FILES | {"source": sales, "facts": facts}), settings)
+
+
+def test_assets_of_other_tools_are_depended_on_and_never_made(settings: Settings):
+    scope = fed_by(settings, {"asset": "dlt/orders", "partitions": "same_day"})
+    orders, stock = dg.AssetKey(["dlt", "orders"]), dg.AssetKey(["wms", "stock"])
+
+    @dg.multi_asset(specs=[dg.AssetSpec(orders)], partitions_def=scope.partitions)
+    def load_orders(): ...
+
+    @dg.multi_asset(specs=[dg.AssetSpec(stock)])
+    def load_stock(): ...
+
+    alone = build_tenant(scope)
+    beside = dg.Definitions.merge(alone, dg.Definitions(assets=[load_orders, load_stock]))
+    for definitions in (alone, beside):
+        graph = definitions.resolve_asset_graph()
+        assert graph.get(scope.key("raw_sales")).parent_keys == {orders}
+        assert graph.get(scope.key("inventory_levels")).parent_keys == {stock}
+        chain = chain_of(definitions, scope)
+        assert set(chain.all) == MADE | {"inventory_levels"}
+        assert "raw_sales" in chain.facts and "forecasts" in chain.forecasts
+        columns = graph.get(scope.key("inventory_levels")).metadata["dagster/column_lineage"].deps_by_column
+        assert columns["on_hand"] == [dg.TableColumnDep(asset_key=stock, column_name="pieces")]
+    assert set(beside.resolve_job_def("corner__day").asset_layer.executable_asset_keys).isdisjoint({orders, stock})
+
+
+def test_an_upstream_that_is_not_named_or_the_tenants_own_is_refused(settings: Settings):
+    for wrong in ("", "dlt//orders", [], ["dlt", " "]):
+        with pytest.raises(ValidationError, match="no asset key"):
+            fed_by(settings, {"asset": wrong})
+    with pytest.raises(SettingsError, match=r"corner/daily_sales.*own name"):
+        build_tenant(fed_by(settings, {"asset": "corner/daily_sales"}))
+
+
+def test_naming_an_upstream_does_not_make_what_has_landed_be_read_again(settings: Settings):
+    plain = Tenant.model_validate(FILES).source
+    assert fed_by(settings, {"asset": "dlt/orders"}).tenant.source.reading_settings() == plain.reading_settings()
 
 
 def test_the_demo_ships_and_is_a_valid_tenant():

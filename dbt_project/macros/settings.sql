@@ -56,7 +56,12 @@
   {{ return(moment.date()) }}
 {% endmacro %}
 
-{# First and last day of this run as SQL literals; unit tests override these two. #}
-{% macro first_day() -%} date '{{ run_window()['first'] if execute else '1970-01-01' }}' {%- endmacro %}
+{#
+  First and last day of this run as SQL literals; unit tests override these two. `dbt compile` knows no days: what it shows
+  of a model is its text, for which any day will do, and runs nothing.
+#}
+{% macro first_day() -%} date '{{ run_window()['first'] if has_days() else '1970-01-01' }}' {%- endmacro %}
 
-{% macro last_day() -%} date '{{ run_window()['last'] if execute else '1970-01-01' }}' {%- endmacro %}
+{% macro last_day() -%} date '{{ run_window()['last'] if has_days() else '1970-01-01' }}' {%- endmacro %}
+
+{% macro has_days() %} {{ return(execute and flags.WHICH != 'compile') }} {% endmacro %}

@@ -40,6 +40,17 @@ XYZ_LIMITS = (0.5, 1.0)
 
 REQUIRED = ("sale_date", "series_id", "sku", "location", "units", "revenue", "in_stock")
 
+READ_FROM: dict[str, tuple[str, ...]] = {
+    "as_of": ("sale_date",),
+    "series_id": ("series_id",),
+    "demand_class": ("units", "in_stock"),
+    "adi": ("units", "in_stock"),
+    "cv2": ("units",),
+    "xyz": ("units",),
+    "abc": ("revenue",),
+}
+"""Columns of daily sales that the values of each column of the table come from."""
+
 
 @dataclass(frozen=True)
 class Demand:

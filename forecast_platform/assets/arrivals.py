@@ -57,9 +57,8 @@ def arrived(
 
 def source_of(scope: TenantScope, asset: str) -> Source:
     """Where the rows of ``asset`` come from, as the tenant's settings say."""
-    tenant = scope.tenant
-    given = tenant.source if asset == "raw_sales" else tenant.fact_source(asset)
-    return open_source(asset, given, timezone=tenant.timezone, variables=platform_settings.variables())
+    zone, variables = scope.tenant.timezone, platform_settings.variables()
+    return open_source(asset, scope.source(asset), timezone=zone, variables=variables)
 
 
 def take_in(

@@ -11,9 +11,9 @@ from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
-from dagster._core.definitions.metadata.metadata_set import TableMetadataSet
 
 from forecast_platform import tables
+from forecast_platform.assets.lineage import Origins, lineage_metadata
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.forecasting import ModelForecast, ModelSpec
 from forecast_platform.forecasting.guards import MODEL, STATUSES
@@ -21,8 +21,16 @@ from forecast_platform.forecasting.guards import MODEL, STATUSES
 Figures = Mapping[str, Any]
 
 
-def table_metadata(scope: TenantScope, name: str) -> dict[str, Any]:
-    """Where the rows of an asset are, its columns and its partition column, as ``tables`` declares them."""
+def table_metadata(
+    scope: TenantScope,
+    name: str,
+    origins: Origins,
+    foreign: Mapping[str, Sequence[dg.TableColumnDep]] | None = None,
+) -> dict[str, Any]:
+    """Where the rows of an asset are, its columns and its partition column, as ``tables`` declares them.
+
+    With what each column is made from; ``lineage.lineage_metadata`` says what ``origins`` and ``foreign`` hold.
+    """
     table = tables.metadata.tables[name]
     key = set(table.info["key"])
     columns = [
@@ -34,8 +42,8 @@ def table_metadata(scope: TenantScope, name: str) -> dict[str, Any]:
         )
         for column in table.columns
     ]
-    shown = TableMetadataSet(column_schema=dg.TableSchema(columns=columns), table_name=table_name(scope, name))
-    return {**shown, "partition_expr": table.info["partition"]}
+    shown = lineage_metadata(scope, dg.TableSchema(columns=columns), origins, foreign)
+    return {**shown, "dagster/table_name": table_name(scope, name), "partition_expr": table.info["partition"]}
 
 
 def table_name(scope: TenantScope, name: str) -> str:

@@ -14,6 +14,7 @@ from forecast_platform.accuracy.champion_reasons import reasons
 from forecast_platform.accuracy.champions import ChampionRules, Champions, ErrorSums, choose
 from forecast_platform.accuracy.pins import Pin, PinsOfDay
 from forecast_platform.assets.catalog import add_figures, table_metadata
+from forecast_platform.assets.lineage import columns_of, made_from, passed_on
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
 from forecast_platform.forecasting import model_specs
@@ -44,6 +45,21 @@ CLASSES = """
 
 PINS_UP_TO = "select max(pin_id) from model_pins where valid_from <= :last"
 
+# Each figure is that of the model that all of them decided.
+DECIDING = (
+    *columns_of("error_sums", "target_date", "model", "n", "n_scaled", "sum_scaled_sq", "sum_error", "sum_actual"),
+    "demand_classes.demand_class",
+)
+DECIDED = (
+    *("model", "incumbent", "reason", "days_held", "n"),
+    *("rmsse", "incumbent_rmsse", "floor_rmsse", "bias", "confidence"),
+)
+MADE_FROM = {
+    **passed_on("demand_classes", "as_of", "series_id"),
+    "segment": ("demand_classes.demand_class",),
+    **made_from(DECIDED, *DECIDING),
+}
+
 
 def build_champions_asset(scope: TenantScope) -> dg.AssetsDefinition:
     window, rules = scope.tenant.champion_window, champion_rules(scope.tenant)
@@ -53,7 +69,7 @@ def build_champions_asset(scope: TenantScope) -> dg.AssetsDefinition:
         key=scope.key("champions"),
         deps=[dg.AssetDep(scope.key(name), partition_mapping=DayWindow(*days)) for name, days in reads.items()],
         io_manager_key=scope.replace_key,
-        metadata=table_metadata(scope, "champions"),
+        metadata=table_metadata(scope, "champions", MADE_FROM),
         code_version=CODE_VERSION,
         group_name=scope.name,
         kinds={"numpy", scope.settings.backend},

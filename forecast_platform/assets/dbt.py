@@ -19,11 +19,15 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
 
+from forecast_platform import tables
+from forecast_platform.assets import dbt_lineage, lineage
 from forecast_platform.assets.catalog import add_figures, queried_figures, table_name
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.dbt_process import PROCESSES, PROJECT
 from forecast_platform.partitions import BACKFILL_POLICY, DayWindow
 
+LINEAGE = "column_lineage.json"
+COMPILED = ("--select", "resource_type:model", "--no-introspect", "--no-populate-cache")
 TARGETS = {"duckdb": "duckdb", "postgresql": "postgres"}
 
 
@@ -64,8 +68,10 @@ def event_time(first: date, last: date) -> list[str]:
 
 @cache
 def _project_digest() -> str:
-    """Digest of every file that dbt parses."""
+    """Digest of every file that dbt parses, and of the code that reads the lineage in them."""
     digest = hashlib.sha256()
+    for code in (dbt_lineage, lineage, tables):
+        digest.update(Path(code.__file__).read_bytes())
     for path in sorted(PROJECT.rglob("*")):
         if path.suffix in {".sql", ".yml", ".yaml"} and "target" not in path.relative_to(PROJECT).parts:
             digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes())
@@ -76,24 +82,33 @@ def parsed_project(scope: TenantScope) -> Path:
     """Folder with ``manifest.json`` and dbt's parse cache for this tenant, made when missing or out of date.
 
     ``DbtProject.prepare_if_dev`` does nothing under the webserver, and several processes load definitions at
-    once: the parse goes to a folder of its own and is moved into place.
+    once: the parse goes to a folder of its own and is moved into place. The models are compiled with it (without a
+    connection, at the CPU time of a parse alone), and the column lineage in their SQL is kept beside the manifest.
     """
     folder = Path(scope.settings.home) / "dbt" / f"{scope.name}-{target(scope)}-{_project_digest()}"
     if not (folder / "manifest.json").exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         making = Path(tempfile.mkdtemp(dir=folder.parent, prefix="parsing-"))
         parsing = PROCESSES.start(
-            ["parse", "--target", target(scope)], environment(scope, run_id="parse") | _paths(making)
+            ["compile", *COMPILED, "--target", target(scope)], environment(scope, run_id="parse") | _paths(making)
         )
         said, _ = parsing.communicate()
         if parsing.returncode:
             shutil.rmtree(making, ignore_errors=True)
             raise DbtFailed(f"dbt could not parse {PROJECT}:\n{said.decode(errors='replace')[-6000:]}")
+        origins = dbt_lineage.models_origins(json.loads((making / "manifest.json").read_text()))
+        (making / LINEAGE).write_text(json.dumps(origins))
         try:
             making.rename(folder)
         except OSError:  # another process was first
             shutil.rmtree(making, ignore_errors=True)
     return folder
+
+
+@cache
+def _columns_origins(parsed: Path) -> dict[str, lineage.Origins]:
+    """By model, what its columns are made from (``dbt_lineage.models_origins``)."""
+    return json.loads((parsed / LINEAGE).read_text())
 
 
 def _paths(target_path: Path) -> dict[str, str]:
@@ -149,12 +164,13 @@ class TenantTranslator(DagsterDbtTranslator):
 
     def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
         partition = dbt_resource_props["config"]["meta"].get("partition") if "config" in dbt_resource_props else None
-        shown = {"dagster/table_name": table_name(self._scope, dbt_resource_props["name"])}
-        return (
-            dict(super().get_metadata(dbt_resource_props))
-            | shown
-            | ({"partition_expr": partition} if partition else {})
-        )
+        name = dbt_resource_props["name"]
+        given = dict(super().get_metadata(dbt_resource_props))
+        shown = {"dagster/table_name": table_name(self._scope, name)}
+        origins = _columns_origins(parsed_project(self._scope)).get(name)
+        if origins is not None:
+            shown |= lineage.lineage_metadata(self._scope, given["dagster/column_schema"], origins)
+        return given | shown | ({"partition_expr": partition} if partition else {})
 
 
 def _read_through_staging(manifest: Mapping[str, Any], unique_id: str) -> Iterator[str]:

@@ -5,11 +5,14 @@ from datetime import date
 import dagster as dg
 import pandas as pd
 
-from forecast_platform.accuracy.demand_classes import REQUIRED
+from forecast_platform.accuracy.demand_classes import READ_FROM, REQUIRED
 from forecast_platform.accuracy.demand_classes import demand_classes as classes_of_days
 from forecast_platform.assets.catalog import add_figures, table_metadata
+from forecast_platform.assets.lineage import columns_of
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.partitions import DayWindow
+
+MADE_FROM = {name: columns_of("daily_sales", *read) for name, read in READ_FROM.items()}
 
 
 def build_demand_classes_asset(scope: TenantScope) -> dg.AssetsDefinition:
@@ -25,7 +28,7 @@ def build_demand_classes_asset(scope: TenantScope) -> dg.AssetsDefinition:
         key=scope.key("demand_classes"),
         ins={"daily_sales": daily_sales_read},
         io_manager_key=scope.replace_key,
-        metadata=table_metadata(scope, "demand_classes"),
+        metadata=table_metadata(scope, "demand_classes", MADE_FROM),
         code_version="1",
         group_name=scope.name,
         kinds={"pandas", scope.settings.backend},

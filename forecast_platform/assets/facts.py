@@ -6,7 +6,9 @@ import pandas as pd
 from forecast_platform import tables
 from forecast_platform.assets.arrivals import arrived
 from forecast_platform.assets.catalog import table_metadata
+from forecast_platform.assets.lineage import made_from
 from forecast_platform.assets.scope import TenantScope, day_range
+from forecast_platform.assets.upstream import upstream_columns, upstream_deps
 from forecast_platform.tenant import FACTS, FactName
 
 
@@ -20,9 +22,10 @@ def _build(scope: TenantScope, name: FactName) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=scope.key(name),
+        deps=upstream_deps(scope, name),
         description=table.comment,
         io_manager_key=scope.replace_key,
-        metadata=table_metadata(scope, name),
+        metadata=table_metadata(scope, name, made_from(table.columns.keys()), upstream_columns(scope, name)),
         code_version="1",
         group_name=scope.name,
         kinds={"python", scope.settings.backend},

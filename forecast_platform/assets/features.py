@@ -11,11 +11,16 @@ import sqlalchemy as sa
 
 from forecast_platform import tables
 from forecast_platform.assets.catalog import table_metadata
+from forecast_platform.assets.lineage import columns_of
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
 from forecast_platform.features import LOOK_BACK_DAYS, HolidayCalendar, build_features
+from forecast_platform.features.build import READ_FROM
 from forecast_platform.io_managers.reads import RECORDED, reads_of
 from forecast_platform.partitions import DayWindow
+
+MADE_FROM = {name: columns_of("daily_sales", *read) for name, read in READ_FROM.items()}
+MADE_FROM["is_holiday"] += columns_of("locations", "valid_from", "location", "country")
 
 
 def build_features_asset(scope: TenantScope) -> dg.AssetsDefinition:
@@ -27,7 +32,7 @@ def build_features_asset(scope: TenantScope) -> dg.AssetsDefinition:
         ins={"daily_sales": scope.window("daily_sales", -LOOK_BACK_DAYS)},
         deps=countries,
         io_manager_key=scope.replace_key,
-        metadata=table_metadata(scope, "features"),
+        metadata=table_metadata(scope, "features", MADE_FROM),
         code_version="1",
         group_name=scope.name,
         kinds={"pandas", scope.settings.backend},

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 from forecast_platform import tables, text_generator
 from forecast_platform.assets.catalog import add_figures, table_metadata
+from forecast_platform.assets.lineage import made_from, passed_on
 from forecast_platform.assets.model_cards import model_cards
-from forecast_platform.assets.panels import panel_deps, read_panels
+from forecast_platform.assets.panels import panel_deps, panel_origins, read_panels
 from forecast_platform.assets.published import Published, PublishedForecasts, published_digest, published_series
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
@@ -42,11 +43,16 @@ def build_forecast_explanations_asset(scope: TenantScope) -> dg.AssetsDefinition
     published = dg.AssetDep(scope.key("publications"), partition_mapping=DayWindow(0, 0))
     features = dg.AssetDep(scope.key("features"), partition_mapping=DayWindow(1 - scope.tenant.training_window, 0))
 
+    origins = {
+        **passed_on("publications", "origin_date", "version_id", "series_id"),
+        **made_from(("summary", "contributions", "batch_id"), "forecasts.mean", *panel_origins(scope)),
+    }
+
     @dg.asset(
         key=scope.key(NAME),
         deps=[published, features, *panel_deps(scope)],
         io_manager_key=scope.batches_key,
-        metadata=table_metadata(scope, NAME),
+        metadata=table_metadata(scope, NAME, origins),
         code_version=CODE_VERSION,
         group_name=scope.name,
         kinds={"numpy", scope.settings.backend},

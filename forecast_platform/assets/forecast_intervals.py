@@ -10,7 +10,9 @@ import pandas as pd
 
 from forecast_platform.accuracy.buckets import HORIZON_BUCKETS
 from forecast_platform.assets.catalog import add_figures, table_metadata
+from forecast_platform.assets.lineage import columns_of, made_from, passed_on
 from forecast_platform.assets.past_errors import (
+    ERRORS_READ,
     FRACTIONAL,
     KNOWN,
     PastErrorsOfDays,
@@ -50,6 +52,16 @@ FORECASTS = f"""
     where known.version_id = known.newest
 """
 
+MADE_FROM = {
+    **passed_on("forecasts", "origin_date", "version_id", "series_id", "horizon"),
+    **made_from(
+        ("calibration_id", *QUANTILES),
+        *columns_of("forecasts", "version_id", "horizon", "mean"),
+        *ERRORS_READ,
+        "daily_sales.units",
+    ),
+}
+
 States = dict[str, dict[date, PartitionState]]
 
 
@@ -67,7 +79,7 @@ def build_forecast_intervals_asset(scope: TenantScope) -> dg.AssetsDefinition:
         key=scope.key("forecast_intervals"),
         deps=[dg.AssetDep(scope.key(name), partition_mapping=DayWindow(back, 0)) for name, back in windows.items()],
         io_manager_key=scope.batches_key,
-        metadata=table_metadata(scope, "forecast_intervals"),
+        metadata=table_metadata(scope, "forecast_intervals", MADE_FROM),
         code_version=CODE_VERSION,
         group_name=scope.name,
         kinds={"numpy", scope.settings.backend},

@@ -9,8 +9,9 @@ import dagster as dg
 from dagster._time import get_current_datetime
 
 from forecast_platform.assets.catalog import add_figures, origin_figures, table_metadata
+from forecast_platform.assets.lineage import Origins, columns_of, made_from
 from forecast_platform.assets.model_artifacts import Artifact, artifact_content, artifacts_for, refitting
-from forecast_platform.assets.panels import panel_deps, read_panels
+from forecast_platform.assets.panels import panel_deps, panel_origins, read_panels
 from forecast_platform.assets.scope import REASON_TAG, TenantScope, asked_by, day_range
 from forecast_platform.days import days_between
 from forecast_platform.forecasting import (
@@ -33,11 +34,13 @@ def build_forecasts_asset(scope: TenantScope) -> dg.AssetsDefinition:
     window = DayWindow(1 - scope.tenant.training_window, 0)
     learned = [dg.AssetDep(scope.key("model_artifacts"), partition_mapping=DayWindow(0, 0))] if refitting(scope) else []
 
+    specs = {model.name: model.spec for model in models}
+
     @dg.asset(
         key=scope.key("forecasts"),
         deps=[dg.AssetDep(scope.key("features"), partition_mapping=window), *panel_deps(scope), *learned],
         io_manager_key=scope.ledger_key,
-        metadata=table_metadata(scope, "forecasts") | {"specs": {model.name: model.spec for model in models}},
+        metadata=table_metadata(scope, "forecasts", origins_of(scope)) | {"specs": specs},
         code_version=" ".join(f"{model.name}={model.code_version}" for model in models),
         group_name=scope.name,
         kinds={"sktime", scope.settings.backend},
@@ -63,6 +66,17 @@ def build_forecasts_asset(scope: TenantScope) -> dg.AssetsDefinition:
         return VersionStream(_candidates(context, scope, models, asking), asking)
 
     return forecasts
+
+
+def origins_of(scope: TenantScope) -> Origins:
+    """What each column of a forecast is made from; the days ahead are the tenant's."""
+    learned = columns_of("model_artifacts", "digest") if refitting(scope) else ()
+    return {
+        "origin_date": ("features.sale_date",),
+        "series_id": ("features.series_id",),
+        "horizon": (),
+        **made_from(("version_id", "mean", "status"), *panel_origins(scope), *learned),
+    }
 
 
 def _candidates(

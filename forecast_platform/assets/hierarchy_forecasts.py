@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from forecast_platform import tables
 from forecast_platform.assets.catalog import add_figures, table_metadata
-from forecast_platform.assets.panels import Panels, panel_deps, read_panels
+from forecast_platform.assets.lineage import Origins, columns_of, made_from, passed_on
+from forecast_platform.assets.panels import Panels, panel_deps, panel_origins, read_panels
 from forecast_platform.assets.published import Published, PublishedForecasts, published_digest, published_series
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
@@ -42,7 +43,7 @@ def build_hierarchy_forecasts_asset(scope: TenantScope) -> dg.AssetsDefinition:
         key=scope.key(NAME),
         deps=[published, *(fitted if reconciling else items)],
         io_manager_key=scope.batches_key,
-        metadata=table_metadata(scope, NAME) | {"method": scope.tenant.reconciliation},
+        metadata=table_metadata(scope, NAME, origins_of(scope)) | {"method": scope.tenant.reconciliation},
         code_version=CODE_VERSION,
         group_name=scope.name,
         kinds={"numpy", scope.settings.backend},
@@ -60,6 +61,22 @@ def build_hierarchy_forecasts_asset(scope: TenantScope) -> dg.AssetsDefinition:
         return BatchStream(_batches(context, scope, first, last))
 
     return hierarchy_forecasts
+
+
+def origins_of(scope: TenantScope) -> Origins:
+    """What each column of a node's forecast is made from: sums, and what base forecasts of the nodes are fitted on."""
+    nodes = (
+        *columns_of("publications", "series_id"),
+        *columns_of("items", "valid_from", "sku", "location", "category"),
+    )
+    fitted = () if scope.tenant.reconciliation == BOTTOM_UP else panel_origins(scope)
+    return {
+        **passed_on("publications", "origin_date"),
+        **passed_on("forecasts", "horizon"),
+        "level": (),
+        "node": nodes,
+        **made_from(("mean", "batch_id"), *nodes, "publications.version_id", "forecasts.mean", *fitted),
+    }
 
 
 def base_model(scope: TenantScope) -> ModelSpec:

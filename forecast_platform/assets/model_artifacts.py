@@ -17,7 +17,7 @@ import xxhash
 
 from forecast_platform import tables
 from forecast_platform.assets.catalog import add_figures, table_metadata
-from forecast_platform.assets.panels import panel_deps, read_panels
+from forecast_platform.assets.panels import panel_deps, panel_origins, read_panels
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
 from forecast_platform.forecasting import ModelSpec, Panel, model_specs
@@ -71,10 +71,14 @@ def build_model_artifacts_asset(scope: TenantScope) -> dg.AssetsDefinition | Non
     look_back = max(model.refit_every for model in models) - 1 + scope.tenant.training_window - 1
     features = dg.AssetDep(scope.key("features"), partition_mapping=DayWindow(-look_back, 0))
 
+    specs = {model.name: model.spec for model in models}
+    # Days, models and a tenant's choices are settings.
+    origins = {"as_of": (), "model": (), "chosen": (), "digest": panel_origins(scope)}
+
     @dg.asset(
         key=scope.key(ASSET),
         deps=[features, *panel_deps(scope)],
-        metadata=table_metadata(scope, "artifact_days") | {"specs": {model.name: model.spec for model in models}},
+        metadata=table_metadata(scope, "artifact_days", origins) | {"specs": specs},
         code_version=" ".join(f"{model.name}={model.code_version}" for model in models),
         group_name=scope.name,
         kinds={"sktime", scope.settings.backend},

@@ -12,6 +12,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from forecast_platform import tables
+from forecast_platform.assets.lineage import columns_of
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.days import days_between
 from forecast_platform.features import HolidayCalendar
@@ -29,6 +30,17 @@ DATED_FACTS = ("items", "locations", "plan", "covariates")
 
 FEATURE_COLUMNS = ("sale_date", "series_id", "units", "in_stock", *FROM_FEATURES)
 """Columns of ``features`` that a panel is made of: half of the table."""
+
+PRICE_COLUMNS = ("sale_date", "series_id", "avg_price")
+"""Columns of ``daily_sales`` that planned prices are compared with."""
+
+PANEL_ORIGINS = (
+    *columns_of("features", *FEATURE_COLUMNS),
+    *columns_of("items", "valid_from", "sku", "location", "category"),
+    *columns_of("locations", "valid_from", "location", "country"),
+    *columns_of("plan"),
+    *columns_of("covariates"),
+)
 
 
 class Panels:
@@ -54,6 +66,12 @@ def panel_deps(scope: TenantScope) -> list[dg.AssetDep]:
         prices = DayWindow(1 - scope.tenant.training_window - PRICE_DAYS, 0)
         deps.append(dg.AssetDep(scope.key("daily_sales"), partition_mapping=prices))
     return deps
+
+
+def panel_origins(scope: TenantScope) -> tuple[str, ...]:
+    """What a panel is made of, column by column: a fitted number may come from any of them."""
+    prices = () if "plan" in scope.unfed_facts() else columns_of("daily_sales", *PRICE_COLUMNS)
+    return (*PANEL_ORIGINS, *prices)
 
 
 def read_panels(
@@ -122,7 +140,7 @@ def _prices(
 ) -> pd.DataFrame:
     """Prices of days that planned ones are compared with: those of the SKUs with a planned price, if there are any."""
     sales, planned = tables.daily_sales.c, tables.plan.c
-    query = sa.select(sales.sale_date, sales.series_id, sales.avg_price)
+    query = sa.select(*(sales[name] for name in PRICE_COLUMNS))
     if not plan["price"].notna().any():
         return session.frame(query.where(sa.false()))
     days = days_between(first, last)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecast_platform.accuracy.demand_classes import DEMAND_CLASSES
+from forecast_platform.assets.lineage import columns_of
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.days import days_between
 from forecast_platform.forecasting.calibration import PastErrors, sampled_horizons
@@ -50,6 +51,15 @@ ERRORS = """
     left join demand_classes classes on classes.as_of = errors.origin_date and classes.series_id = errors.series_id
     where errors.age = 1 and errors.in_stock
 """
+
+ERRORS_READ = (
+    *columns_of(
+        "forecast_errors", "target_date", "origin_date", "version_id", "horizon", "forecast", "actual", "in_stock"
+    ),
+    "series_scales.scale_sq",
+    *columns_of("demand_classes", "demand_class", "adi", "cv2"),
+)
+"""What ``ERRORS`` takes from where, column by column."""
 
 FRACTIONAL = """
     select series.sku, series.location, series.series_id from series

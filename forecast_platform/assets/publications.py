@@ -11,6 +11,7 @@ from dagster._time import get_current_datetime
 
 from forecast_platform.assets.catalog import add_figures, table_metadata
 from forecast_platform.assets.champions import champion_rules
+from forecast_platform.assets.lineage import columns_of, passed_on
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between, in_words
 from forecast_platform.io_managers.batches import Batch, BatchStream, batch_digest, recorded_batches
@@ -40,6 +41,18 @@ CALIBRATIONS = """
     from forecast_intervals where origin_date = :origin group by series_id, version_id
 """
 
+CHOICE = ("forecasts.version_id", "champions.model")
+PAIRED = (*CHOICE, *columns_of("forecast_intervals", "version_id", "calibration_id"))
+SURE = (*CHOICE, "champions.confidence")
+MADE_FROM = {
+    **passed_on("forecasts", "origin_date", "series_id"),
+    "version_id": CHOICE,
+    "calibration_id": PAIRED,
+    "confidence": SURE,
+    "batch_id": (*PAIRED, *SURE),
+    "published_at": (),
+}
+
 
 class IntervalsMissing(RuntimeError):
     """A forecast that is to be published has no quantiles. Materialize ``forecast_intervals`` of that day again."""
@@ -50,7 +63,7 @@ def build_publications_asset(scope: TenantScope) -> dg.AssetsDefinition:
         key=scope.key("publications"),
         deps=[dg.AssetDep(scope.key(name), partition_mapping=DayWindow(0, 0)) for name in INPUTS],
         io_manager_key=scope.batches_key,
-        metadata=table_metadata(scope, "publications"),
+        metadata=table_metadata(scope, "publications", MADE_FROM),
         code_version=CODE_VERSION,
         group_name=scope.name,
         kinds={"pandas", scope.settings.backend},

@@ -5,20 +5,25 @@ from collections.abc import Iterator
 import dagster as dg
 import pandas as pd
 
+from forecast_platform import tables
 from forecast_platform.assets.arrivals import arrived
 from forecast_platform.assets.catalog import add_figures, table_metadata
+from forecast_platform.assets.lineage import made_from
 from forecast_platform.assets.scope import TenantScope, day_range
+from forecast_platform.assets.upstream import rejects_columns, upstream_columns, upstream_deps
 from forecast_platform.days import days_between
 
 
 def build_raw_sales_asset(scope: TenantScope) -> dg.AssetsDefinition:
+    read = {"raw_sales": upstream_columns(scope, "raw_sales"), "sales_rejects": rejects_columns(scope)}
+
     def out(name: str, description: str) -> dg.AssetOut:
         return dg.AssetOut(
             key=scope.key(name),
             dagster_type=pd.DataFrame,
             description=description,
             io_manager_key=scope.replace_key,
-            metadata=table_metadata(scope, name),
+            metadata=table_metadata(scope, name, made_from(tables.metadata.tables[name].columns.keys()), read[name]),
             code_version="1",
             group_name=scope.name,
             kinds={"python", scope.settings.backend},
@@ -27,6 +32,7 @@ def build_raw_sales_asset(scope: TenantScope) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=f"{scope.name}__raw_sales",
+        deps=upstream_deps(scope, "raw_sales"),
         outs={
             "raw_sales": out("raw_sales", "Sales events by business day; returns are negative."),
             "sales_rejects": out("sales_rejects", "Rows that are no sale, with the reason and the row as it came."),

@@ -108,6 +108,10 @@ class TenantScope:
         """Resource key of the IO manager that appends what is made from forecasts."""
         return f"{self.name}__batches"
 
+    def source(self, asset: str) -> Any:
+        """The settings of the source that fills ``asset``, sales or another fact; ``None`` where nothing does."""
+        return self.tenant.source if asset in ("raw_sales", "sales_rejects") else self.tenant.fact_source(asset)
+
     def unfed_facts(self) -> set[str]:
         """Fact tables that no source feeds: they stay empty and are no assets."""
         return {name for name in FACTS if self.tenant.fact_source(name) is None}

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from forecast_platform import tables
 from forecast_platform.assets.catalog import add_figures, table_metadata
+from forecast_platform.assets.lineage import columns_of, made_from, passed_on
 from forecast_platform.assets.published import Published, PublishedForecasts, published_digest, published_series
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
@@ -50,6 +51,21 @@ SCORES = """
     where e.target_date between :first and :last and e.in_stock and s.scale_sq > 0
 """
 
+SUMMED = ("publications.version_id", "forecasts.mean")
+MADE_FROM = {
+    **passed_on("publications", "origin_date", "series_id", "version_id"),
+    "week_ending": ("publications.origin_date",),
+    "mean": SUMMED,
+    **made_from(
+        (*tables.QUANTILES, "batch_id"),
+        *SUMMED,
+        *columns_of("forecast_errors", "origin_date", "horizon", "version_id", "forecast", "actual"),
+        "series_scales.scale_sq",
+        "demand_classes.demand_class",
+        "daily_sales.units",
+    ),
+}
+
 
 @dataclass(frozen=True)
 class Past:
@@ -83,7 +99,7 @@ def build_weekly_forecasts_asset(scope: TenantScope) -> dg.AssetsDefinition:
         key=scope.key(NAME),
         deps=[dg.AssetDep(scope.key(name), partition_mapping=days) for name, days in looks_back.items()],
         io_manager_key=scope.batches_key,
-        metadata=table_metadata(scope, NAME),
+        metadata=table_metadata(scope, NAME, MADE_FROM),
         code_version=CODE_VERSION,
         group_name=scope.name,
         kinds={"numpy", scope.settings.backend},

@@ -24,6 +24,16 @@ LOOK_BACK_DAYS = max(*LAGS, *WINDOWS)
 
 REQUIRED = ("sale_date", "series_id", "sku", "location", "units", "avg_price", "on_promotion", "in_stock")
 
+READ_FROM: dict[str, tuple[str, ...]] = {
+    **{name: (name,) for name in ("sale_date", "series_id", "units", "on_promotion", "in_stock")},
+    **{name: ("units",) for name in (*(f"lag_{days}" for days in LAGS), *(f"rolling_mean_{days}" for days in WINDOWS))},
+    "trend_index": ("units",),
+    **{name: ("sale_date",) for name in ("day_of_week", "is_weekend", "month")},
+    "is_holiday": ("sale_date", "location"),
+    "price_ratio": ("avg_price",),
+}
+"""Columns of daily sales that the values of each feature come from. Holidays come from the calendar, too."""
+
 
 class FeatureError(ValueError):
     """Features cannot be built from the rows given. The message says which and why."""

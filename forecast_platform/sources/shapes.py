@@ -30,6 +30,7 @@ from forecast_platform.sources.columns import (
 )
 from forecast_platform.sources.demo_settings import DemoSource
 from forecast_platform.sources.layouts import Csv, Join, Melt
+from forecast_platform.sources.upstream import Upstream
 
 EVERYWHERE = "all"
 """The location of a business that has none."""
@@ -225,6 +226,9 @@ class InventoryRows(Rows):
 _NAME = Field("", pattern=r"^([a-z0-9][a-z0-9_-]{0,62})?$", description="name of the source; without it the asset's")
 
 
+_UPSTREAM = Field(None, description="the asset of another tool that writes what is read here, as of dagster-dlt")
+
+
 class Folder(Settings):
     """Where files are dropped."""
 
@@ -233,6 +237,7 @@ class Folder(Settings):
     url: str = Field(min_length=1, description="folder, any fsspec URL: a path, s3://…; ${NAME} from the environment")
     pattern: str = Field("*", min_length=1, description="glob of the files in the folder; ** goes into folders")
     format: Format = Field("csv", description="csv (also .gz) or parquet")
+    upstream: Upstream | None = _UPSTREAM
     settle_seconds: float = Field(5, ge=0, description="a file younger than this may still be being written, and waits")
 
 
@@ -250,6 +255,7 @@ class Query(Settings):
     high_water: str | None = Field(
         None, description="column that every new or changed row raises, as updated_at or an id; default: page_by"
     )
+    upstream: Upstream | None = _UPSTREAM
     page_size: int = Field(100_000, ge=1, description="width of a page of numbers; dates page by the day")
 
     @model_validator(mode="after")

@@ -13,6 +13,8 @@ from hypothesis.extra import numpy as arrays
 
 from forecast_platform.accuracy.demand_classes import (
     DEMAND_CLASSES,
+    READ_FROM,
+    REQUIRED,
     abc_classes,
     classify,
     demand_classes,
@@ -139,3 +141,23 @@ def test_a_day_without_a_series_has_no_row():
     made = demand_classes(daily(10), first=START - timedelta(days=2), last=START, window=28)
     assert made["as_of"].dt.date.unique().tolist() == [START]
     assert made["demand_class"].tolist() == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("column", "other"),
+    [
+        ("units", lambda rows: rows["units"].sample(frac=1, random_state=1).to_numpy()),
+        ("revenue", lambda rows: rows["revenue"].to_numpy()[::-1]),
+        ("in_stock", lambda rows: rows["series_id"] % 2 == 0),
+        ("location", lambda rows: ["south"] * len(rows)),
+    ],
+)
+def test_classes_change_with_the_columns_they_are_said_to_be_read_from_and_no_others(column: str, other):
+    rows = daily(80)
+    day = START + timedelta(days=79)
+    before, after = (
+        demand_classes(each, first=day, last=day, window=60) for each in (rows, rows.assign(**{column: other(rows)}))
+    )
+    changed = {name for name in before.columns if not before[name].equals(after[name])}
+    assert changed == {name for name, read in READ_FROM.items() if column in read}
+    assert {name for read in READ_FROM.values() for name in read} <= set(REQUIRED)

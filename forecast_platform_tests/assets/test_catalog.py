@@ -9,6 +9,7 @@ import pytest
 
 from forecast_platform import tables
 from forecast_platform.assets.catalog import origin_figures, queried_figures, table_metadata
+from forecast_platform.assets.lineage import made_from
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.forecasting import ModelForecast, ModelSpec, model_specs
 from forecast_platform.forecasting.guards import CAPPED, COLD_START, FALLBACK, MODEL
@@ -44,8 +45,12 @@ def made(model: ModelSpec, status: list[list[int]] | None, *, error: str | None 
     )
 
 
+def shown_of(scope: TenantScope, name: str) -> dict:
+    return table_metadata(scope, name, made_from(tables.metadata.tables[name].columns.keys(), "daily_sales.units"))
+
+
 def test_columns_are_those_of_the_declaration_with_their_types_and_nulls(scope: TenantScope):
-    shown = table_metadata(scope, "raw_sales")
+    shown = shown_of(scope, "raw_sales")
     columns = {column.name: column for column in shown["dagster/column_schema"].columns}
     assert list(columns) == [column.name for column in tables.raw_sales.columns]
     assert {name: columns[name].type for name in ("sale_date", "sold_at", "quantity", "sku", "on_promotion")} == {
@@ -58,12 +63,24 @@ def test_columns_are_those_of_the_declaration_with_their_types_and_nulls(scope: 
     assert [name for name, column in columns.items() if not column.constraints.nullable] == [
         column.name for column in tables.raw_sales.columns if not column.nullable
     ]
-    features = table_metadata(scope, "features")["dagster/column_schema"].columns
+    features = shown_of(scope, "features")["dagster/column_schema"].columns
     assert {column.type for column in features if column.name.startswith("lag_")} == {"double precision"}
 
 
+def test_what_a_column_is_made_from_stands_in_its_description_too(scope: TenantScope):
+    shown = shown_of(scope, "raw_sales")
+    described = {column.name: column.description for column in shown["dagster/column_schema"].columns}
+    assert described["event_id"] == "Part of the key. From `daily_sales.units`."
+    assert described["quantity"] == "From `daily_sales.units`."
+
+
+def test_a_column_whose_origins_nobody_told_is_refused(scope: TenantScope):
+    with pytest.raises(ValueError, match="unit_price"):
+        table_metadata(scope, "raw_sales", made_from({*tables.raw_sales.columns.keys()} - {"unit_price"}))
+
+
 def test_the_table_name_shown_is_one_that_sql_finds(scope: TenantScope):
-    name = table_metadata(scope, "forecasts")["dagster/table_name"]
+    name = shown_of(scope, "forecasts")["dagster/table_name"]
     assert scope.warehouse.read(f"select count(*) as n from {name}")["n"].item() == 0
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Boolean, Date, Double, Integer, SmallInteger
 
 from forecast_platform import tables
 from forecast_platform.features import LOOK_BACK_DAYS, FeatureError, HolidayCalendar, build_features
+from forecast_platform.features.build import READ_FROM, REQUIRED
 
 TEXT = pd.ArrowDtype(pa.string())
 UNITS = pd.ArrowDtype(pa.decimal128(18, 4))
@@ -191,3 +192,28 @@ def test_a_missing_column_and_a_missing_number_are_named(shop):
 def test_a_range_that_ends_before_it_starts_is_refused(shop):
     with pytest.raises(FeatureError, match="ends before it starts"):
         build(shop, 40, 39)
+
+
+@pytest.mark.parametrize(
+    ("column", "other"),
+    [
+        ("units", lambda daily: pd.array([each + 2 for each in daily["units"]], dtype=UNITS)),
+        ("avg_price", lambda daily: daily["avg_price"] * np.linspace(1, 2, len(daily))),
+        ("on_promotion", lambda daily: ~daily["on_promotion"]),
+        ("in_stock", lambda daily: ~daily["in_stock"]),
+        ("location", lambda daily: daily["location"].where(daily["location"] != "all", "berlin")),
+        ("sku", lambda daily: daily["sku"] + " x"),
+    ],
+)
+def test_features_change_with_the_columns_they_are_said_to_be_read_from_and_no_others(shop, column: str, other):
+    holidays = HolidayCalendar(by_location={"berlin": "DE"})
+    daily = shop.assign(avg_price=shop["avg_price"].fillna(3.0))
+    before, after = (build(frame, holidays=holidays) for frame in (daily, daily.assign(**{column: other(daily)})))
+    before, after = (frame.sort_values(["sale_date", "series_id"], ignore_index=True) for frame in (before, after))
+    changed = {name for name in before.columns if not before[name].equals(after[name])}
+    assert changed == {name for name, read in READ_FROM.items() if column in read}
+
+
+def test_what_features_are_read_from_is_told_of_every_column():
+    assert set(READ_FROM) == set(tables.features.columns.keys())
+    assert {name for read in READ_FROM.values() for name in read} <= set(REQUIRED)
