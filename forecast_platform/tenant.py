@@ -77,7 +77,7 @@ class Monitoring(BaseModel):
     shift: float = Field(0.5, gt=0, lt=1, description="sudden change of a series' level that is looked for")
     shifted_share: float = Field(0.1, gt=0, lt=1, description="share of the series that is thought to shift at once")
     shift_evidence: float = Field(
-        2.0, gt=0, description="log-likelihood ratio, of a shift against none, from which a shift is told"
+        2.5, gt=0, description="log-likelihood ratio, of a shift against none, from which a shift is told"
     )
     feature_psi: float = Field(
         0.5, gt=0, description="population stability index of a feature's last 28 days at which it has drifted"

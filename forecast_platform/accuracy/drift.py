@@ -121,7 +121,7 @@ class ShiftRules:
 
     shift: float = 0.5
     share: float = 0.1
-    evidence: float = 2.0
+    evidence: float = 2.5
     window: int = 7
     reference: int = 84
     least: int = 42
