@@ -1,6 +1,7 @@
-"""The command line: ``demo``, ``run``, ``status``, ``migrate``. Arguments in, text out; work is done elsewhere.
+"""The command line: ``demo``, ``run``, ``status``, ``verify``, ``migrate``. Arguments in, text out.
 
-Heavy imports happen inside the commands, so that ``--help`` and a bad argument answer at once.
+The work is done elsewhere. Heavy imports happen inside the commands, so that ``--help`` and a bad argument answer at
+once.
 """
 
 from __future__ import annotations
@@ -121,6 +122,19 @@ def status(tenant: str) -> None:
     from forecast_platform.report import status_table
 
     click.echo(status_table(_tenant(tenant)))
+
+
+@main.command()
+@click.option("--tenant", required=True, help="Name of the tenant's folder.")
+@one_line_errors
+def verify(tenant: str) -> None:
+    """Compare every forecast, quantile and publication on record with what was appended."""
+    from forecast_platform.assets.checks.ledger import verify_ledger
+
+    problems = verify_ledger(_tenant(tenant))
+    if problems:
+        raise CommandLineError("; ".join(problems))
+    click.echo(f"{tenant}: the ledger holds what was appended")
 
 
 @main.command()

@@ -108,20 +108,18 @@ def against_history(figures: npt.ArrayLike, *, recent: int) -> Rise:
 
 @dataclass(frozen=True)
 class ShiftRules:
-    """What shift is looked for, and from how much evidence it is told.
+    """What shift is looked for, and of how many series it is told.
 
     Attributes:
         shift: relative change of a series' level, up or down.
-        share: of the series that shift at once.
-        evidence: log-likelihood ratio from which a shift is told; half of it keeps a told one up.
+        share: of the series, as estimated, from which a shift is told; half of it keeps a told one up.
         window: days of sales that one forecast is compared with.
         reference: days of windows before, from which each series' spread is known.
         least: of them, below which a series is not looked at.
     """
 
     shift: float = 0.5
-    share: float = 0.1
-    evidence: float = 2.5
+    share: float = 0.09
     window: int = 7
     reference: int = 84
     least: int = 42
@@ -129,15 +127,15 @@ class ShiftRules:
 
 @dataclass(frozen=True)
 class Shift:
-    """The evidence of a shift up and of one down as of one day, and each series' deviation in standard deviations."""
+    """The estimated shares of series shifted up and down as of one day, and each one's deviation in σ."""
 
     up: float
     down: float
     deviations: Array
 
-    @property
-    def evidence(self) -> float:
-        return max(self.up, self.down)
+
+SHARES = np.linspace(0, 0.4, 81)
+"""Shares of shifted series of which the likeliest is taken."""
 
 
 GROWTH = 0.03
@@ -151,12 +149,12 @@ LARGEST_RATIO = 3.0
 
 
 def level_shift(forecast: npt.ArrayLike, actual: npt.ArrayLike, rules: ShiftRules = ShiftRules()) -> Shift:
-    """The evidence that the level of some series has shifted within the last window of days.
+    """Of how many series the level has shifted within the last window of days.
 
     A window's sales are compared with the forecast made just before it. With r = 2√(a + 3/8) - 2√(f + 3/8)
-    (Anscombe, 1948), z = r / σ and δ the z of a series that has shifted, the evidence is the log-likelihood ratio of
-    "a ``share`` of the series has shifted, nobody knows which" against "none has" (a sparse normal mixture; Ingster,
-    1997): Σ ln(1 + share · (exp(z·δ - δ²/2) - 1)) over the series. σ² is a series' own mean r² over the reference,
+    (Anscombe, 1948), z = r / σ and δ the z of a series that has shifted, the share is the likeliest one of a sparse
+    normal mixture, "so many of the series have shifted, nobody knows which" (Ingster, 1997): that of the largest
+    Σ ln(1 + share · (exp(z·δ - δ²/2) - 1)) over the series. σ² is a series' own mean r² over the reference,
     drawn to that of all series. Only the windows that ended before this one began count as reference.
 
     Args:
@@ -164,7 +162,7 @@ def level_shift(forecast: npt.ArrayLike, actual: npt.ArrayLike, rules: ShiftRule
             for. NaN where a series has too few days to compare.
 
     Returns:
-        The evidence up and down as of the last day.
+        The shares shifted up and down as of the last day.
     """
     forecast, actual = (np.asarray(each, dtype=float) for each in (forecast, actual))
     residual = (_root(actual) - _root(forecast)) / np.sqrt(1 + GROWTH * forecast)
@@ -175,8 +173,8 @@ def level_shift(forecast: npt.ArrayLike, actual: npt.ArrayLike, rules: ShiftRule
     up = (_root(expected * (1 + rules.shift)) - _root(expected)) / scale
     down = (_root(expected) - _root(expected * (1 - rules.shift))) / scale
     return Shift(
-        up=_evidence(z[seen], up[seen], rules.share),
-        down=_evidence(-z[seen], down[seen], rules.share),
+        up=_likeliest_share(z[seen], up[seen]),
+        down=_likeliest_share(-z[seen], down[seen]),
         deviations=np.where(seen, z, np.nan),
     )
 
@@ -210,15 +208,16 @@ def _column_medians(values: Array) -> Array:
     return (ordered[low, columns] + ordered[high, columns]) / 2
 
 
-def _evidence(z: Array, delta: Array, share: float) -> float:
+def _likeliest_share(z: Array, delta: Array) -> float:
     delta = np.minimum(delta, 3.5)
-    ratio = np.clip(z * delta - delta**2 / 2, -30, LARGEST_RATIO)
-    return float(np.log1p(share * np.expm1(ratio)).sum())
+    ratio = np.expm1(np.clip(z * delta - delta**2 / 2, -30, LARGEST_RATIO))
+    likelihoods = [np.log1p(share * ratio).sum() for share in SHARES]
+    return float(SHARES[int(np.argmax(likelihoods))])
 
 
-def shift_told(evidence: Sequence[float], rules: ShiftRules = ShiftRules()) -> bool:
-    """Whether a shift is told on the last of some days in a row: from ``evidence`` on, until it falls to half of it."""
+def shift_told(shares: Sequence[float], rules: ShiftRules = ShiftRules()) -> bool:
+    """Whether a shift is told on the last of some days in a row: from ``share`` on, until it falls to half of it."""
     told = False
-    for each in evidence:
-        told = each > rules.evidence or (told and each > rules.evidence / 2)
+    for each in shares:
+        told = each > rules.share or (told and each > rules.share / 2)
     return told

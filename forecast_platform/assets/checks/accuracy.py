@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from forecast_platform.accuracy.drift import (
+    Shift,
     ShiftRules,
     against_history,
     kolmogorov_smirnov,
@@ -37,7 +38,7 @@ def checks(tenant: Tenant) -> list[Check]:
         Check(
             "forecast_errors",
             "level_shift",
-            f"No sudden shift by {rules.shift:.0%} of {rules.shifted_share:.0%} of the series, up or down,"
+            f"No sudden shift by {rules.shift:.0%} of {rules.shifted_share:.0%} of the series or more, up or down,"
             " within a week.",
             shifted,
         ),
@@ -127,9 +128,9 @@ def shifted(look: Look) -> Finding:
         "up": shift_told([each.up for each in seen], rules),
         "down": shift_told([each.down for each in seen], rules),
     }
-    figures = {"evidence_up": round(newest.up, 2), "evidence_down": round(newest.down, 2)}
+    figures = {"shifted_up": round(newest.up, 3), "shifted_down": round(newest.down, 3)}
     problems = [
-        _shift_in_words(look, last, way, newest.deviations, forecast.iloc[-1], actual.iloc[-1])
+        _shift_in_words(look, last, way, newest, forecast.iloc[-1], actual.iloc[-1])
         for way, is_told in told.items()
         if is_told
     ]
@@ -141,16 +142,14 @@ def shift_rules(look: Look) -> ShiftRules:
     return ShiftRules(
         shift=rules.shift,
         share=rules.shifted_share,
-        evidence=rules.shift_evidence,
         window=min(WINDOW, look.scope.tenant.horizon),
         reference=rules.reference_days,
         least=min(rules.least_days, rules.reference_days),
     )
 
 
-def _shift_in_words(
-    look: Look, last: date, way: str, deviations: np.ndarray, forecast: pd.Series, actual: pd.Series
-) -> str:
+def _shift_in_words(look: Look, last: date, way: str, shift: Shift, forecast: pd.Series, actual: pd.Series) -> str:
+    share, deviations = getattr(shift, way), shift.deviations
     z = np.nan_to_num(deviations if way == "up" else -deviations, nan=-np.inf)
     names = {series_id: f"{sku} at {location}" for series_id, sku, location in look.session.execute(NAMES)}
     worst = [
@@ -158,7 +157,7 @@ def _shift_in_words(
         for place in np.argsort(-z)[:EXAMPLES]
     ]
     return (
-        f"{last}: sales of the week before have shifted {way} for a part of the series: {int((z > 2).sum())} of"
+        f"{last}: sales of the week have shifted {way} for about {share:.0%} of the series: {int((z > 2).sum())} of"
         f" {int(np.isfinite(deviations).sum())} are more than two standard deviations off ({'; '.join(worst)})"
     )
 
