@@ -34,34 +34,21 @@ def scored(checked: CheckedShop) -> CheckedShop:
     keys = [(day, number) for day in days for number in range(SERIES)]
     sold = draws.poisson(20.0, len(keys)).astype(float).tolist()
     cells = {"target_date": [day for day, _ in keys], "series_id": [number for _, number in keys]}
-    errors = [20.0 - units for units in sold]
-    checked.insert(
-        "error_sums",
-        **cells,
-        model="ensemble",
-        horizon_bucket="1",
-        n=1,
-        sum_error=errors,
-        sum_abs_error=[abs(each) for each in errors],
-        sum_actual=sold,
-    )
-    ahead = [(day, number, h, units) for (day, number), units in zip(keys, sold, strict=True) for h in (1, 4, 5, 6, 7)]
-    checked.insert(
-        "forecast_errors",
-        target_date=[day for day, *_ in ahead],
-        origin_date=[day - timedelta(days=h) for day, _, h, _ in ahead],
-        horizon=[h for _, _, h, _ in ahead],
-        series_id=[number for _, number, *_ in ahead],
-        actual=[units for *_, units in ahead],
-        forecast=20.0,
-        version_id=1,
-        in_stock=True,
+    checked.insert("error_sums", **cells, model="ensemble", horizon_bucket="1", n=1, sum_actual=sold)
+    checked.execute("update error_sums set sum_error = 20 - sum_actual, sum_abs_error = abs(20 - sum_actual)")
+    checked.execute(
+        "insert into forecast_errors select target_date, 1, series_id, target_date - h, h, 20, sum_actual, true"
+        " from error_sums cross join (values (1), (4), (5), (6), (7)) as ahead(h)"
     )
     scores = {"n": 100, "n_below_q025": 2, "n_upto_q025": 3, "n_below_q10": 9, "n_upto_q10": 11}
     scores |= {"n_below_q90": 89, "n_upto_q90": 91, "n_below_q975": 97, "n_upto_q975": 98}
     checked.insert("interval_scores", target_date=days, model="ensemble", **scores)
-    features = {name: value for name, value in FEATURES.items() if name != "units"}
-    checked.insert("features", **features, sale_date=cells["target_date"], series_id=cells["series_id"], units=sold)
+    names = ", ".join(name for name in FEATURES if name != "units")
+    values = ", ".join(str(value) for name, value in FEATURES.items() if name != "units")
+    checked.execute(
+        f"insert into features (sale_date, series_id, units, {names})"
+        f" select target_date, series_id, sum_actual, {values} from error_sums"
+    )
     return checked
 
 
@@ -90,7 +77,7 @@ def test_good_forecasts_pass_and_what_turns_bad_is_told(scored: CheckedShop):
     scored.execute(f"update interval_scores set n_below_q10 = 30, n_upto_q10 = 31 where target_date >= '{week}'")
     scored.execute("update interval_scores set n_upto_q025 = 0, n_below_q975 = 100, n_below_q025 = 0")
     scored.execute("update interval_scores set n_below_q10 = 30, n_upto_q10 = 31, n_upto_q975 = 100")
-    assert scored.look(coverage).description == f"{DAY}: the 80% intervals of 28 days held 61.0%: too narrow"
+    assert scored.look(coverage).description == f"{DAY}: the 80% intervals of 28 days held 61.0% (too narrow)"
 
     scored.execute(f"update features set units = units + 9 where sale_date > '{DAY - timedelta(days=28)}'")
     assert f"{DAY}: units has drifted: stability index" in str(scored.look(population).description)
