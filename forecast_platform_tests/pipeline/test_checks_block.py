@@ -1,4 +1,4 @@
-"""Checks in a run: what is wrong stops what follows it, is seen as a check that failed, and costs little."""
+"""Checks in a run: what is wrong stops what follows it, and is seen as a check that failed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def test_wrong_data_stops_what_follows_in_the_same_run(new_shop: Callable[..., S
     shop.put("good.csv", sales_lines(day(0), day(2)))
     shop.put("bad.csv", [f"b{number},{day(2)},sku 1,north,many,1.00,o" for number in range(60)])
     with at(day(3)):
-        shop.run_facts(day(0), day(1))
+        shop.run(["raw_sales", "daily_sales"], day(0), day(1))
         with pytest.raises(RunFailed, match="reject_share"):
-            shop.run_facts(day(2), day(2))
+            shop.run(["raw_sales", "daily_sales"], day(2), day(2))
         assert shop.warehouse.last_day("raw_sales") == day(2)
         assert shop.warehouse.last_day("daily_sales") == day(1)
         (told,) = [each.message for each in shop.told if "check reject_share" in str(each.message)]
