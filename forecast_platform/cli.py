@@ -1,8 +1,7 @@
-"""The command line: ``demo``, ``run``, ``status``, ``migrate``; ``models`` and ``audit`` have modules of their own.
+"""The command line: ``demo``, ``run``, ``status``, ``verify``, ``migrate``; the others have modules of their own.
 
-Arguments in, text out; work is done elsewhere.
-
-Heavy imports happen inside the commands, so that ``--help`` and a bad argument answer at once.
+Arguments in, text out; the work is done elsewhere. Heavy imports happen inside the commands, so that ``--help`` and a bad argument answer at
+once.
 """
 
 from __future__ import annotations
@@ -129,6 +128,19 @@ def status(tenant: str) -> None:
     from forecast_platform.report import status_table
 
     click.echo(status_table(_tenant(tenant)))
+
+
+@main.command()
+@click.option("--tenant", required=True, help="Name of the tenant's folder.")
+@one_line_errors
+def verify(tenant: str) -> None:
+    """Compare every forecast, quantile and publication on record with what was appended."""
+    from forecast_platform.assets.checks.ledger import verify_ledger
+
+    problems = verify_ledger(_tenant(tenant))
+    if problems:
+        raise CommandLineError("; ".join(problems))
+    click.echo(f"{tenant}: the ledger holds what was appended")
 
 
 @main.command()

@@ -39,6 +39,22 @@ changed_days = sa.Table(
     ),
 )
 
+ledger_seals = sa.Table(
+    "ledger_seals",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("asset", sa.Text, primary_key=True),
+    sa.Column("origin_date", sa.Date, primary_key=True),
+    sa.Column("batch", sa.Integer, primary_key=True),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("verified", sa.Integer, nullable=False),
+    comment=(
+        "What each batch of an append-only table held when it was first looked at: its rows, and the digest of their"
+        " content. `verified` orders the origins by when they were last looked at."
+    ),
+)
+
 
 class State:
     """The platform's state at a database URL. Constructing it opens nothing; its tables are made at first use."""

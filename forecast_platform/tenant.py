@@ -38,6 +38,54 @@ class Publication(BaseModel):
     min_errors: int = Field(56, ge=1, description="errors below which a series is judged with its segment")
 
 
+class Monitoring(BaseModel):
+    """When a check of the data or of the accuracy fails."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    blocking_reject_share: float = Field(
+        0.5, gt=0, le=1, description="share of bad rows of a day above which nothing is made from its sales"
+    )
+    volume_weeks: int = Field(8, ge=4, le=52, description="weeks whose same weekday a day's volume is compared with")
+    volume_deviations: float = Field(
+        6.0, gt=0, description="robust standard deviations from their median at which a day's volume is unusual"
+    )
+    volume_change: float = Field(0.5, gt=0, description="share of their median by which it must differ as well")
+    volume_blocks: bool = Field(False, description="whether nothing is made from a day of unusual volume")
+    stale_after_hours: int = Field(
+        12, ge=0, le=240, description="hours after a day closed at which its partitions must be there"
+    )
+    verified_origins: int = Field(
+        3, ge=0, le=365, description="past origins whose ledger rows are compared with their seals in each run"
+    )
+    reference_days: int = Field(84, ge=28, le=730, description="days of history that recent days are compared with")
+    least_days: int = Field(56, ge=14, le=730, description="days of history below which drift is not judged")
+    tracking_limit: float = Field(
+        20.0, gt=0, description="tracking signal over 28 days, in mean absolute errors, at which errors are one-sided"
+    )
+    tracking_share: float = Field(
+        0.25, gt=0, le=1, description="share of the series with one-sided errors above which the check fails"
+    )
+    max_bias: float = Field(
+        0.15,
+        gt=0,
+        description="|Σ error| / Σ actual of 28 days that one-sided errors of all series must reach to fail",
+    )
+    error_rise: float = Field(
+        0.5, gt=0, description="share by which the WAPE of 7 days may exceed the median of its own history"
+    )
+    shift: float = Field(0.5, gt=0, lt=1, description="sudden change of a series' level that is looked for")
+    shifted_share: float = Field(
+        0.09, gt=0, lt=0.4, description="share of the series, as estimated, from which such a shift is told"
+    )
+    feature_psi: float = Field(
+        0.25, gt=0, description="population stability index of a feature's last 28 days at which it has drifted"
+    )
+    coverage_deviation: float = Field(
+        0.08, gt=0, lt=1, description="distance of the 80 and 95 % intervals' coverage over 28 days from nominal"
+    )
+
+
 class TextGenerator(BaseModel):
     """A text generator behind an OpenAI-compatible URL that may phrase an explanation; it never changes a number."""
 
@@ -115,6 +163,7 @@ class Tenant(BaseModel):
         0.02, ge=0, le=1, description="share of bad rows of a day above which a check fails"
     )
     automation: Automation = Field(Automation(), description="when its runs start by themselves")
+    monitoring: Monitoring = Field(Monitoring(), description="when a check of data or accuracy fails")
     owners: tuple[str, ...] = Field((), description="who answers for the data: e-mail addresses or team:name")
 
     @field_validator("timezone")

@@ -36,7 +36,7 @@ def table_metadata(
     columns = [
         dg.TableColumn(
             column.name,
-            _type_name(column.type),
+            type_name(column.type),
             description="Part of the key." if column.name in key else None,
             constraints=dg.TableColumnConstraints(nullable=bool(column.nullable)),
         )
@@ -51,7 +51,7 @@ def table_name(scope: TenantScope, name: str) -> str:
     return f"{scope.warehouse.schema}.{name}"
 
 
-def _type_name(kind: sa.types.TypeEngine) -> str:
+def type_name(kind: sa.types.TypeEngine) -> str:
     """A column's type in the words of both databases."""
     if isinstance(kind, sa.DateTime):
         return "timestamp with time zone"

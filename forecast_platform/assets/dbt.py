@@ -264,10 +264,7 @@ def run_models(
             cli_version=Version(installed("dbt-core")),
         )
         # All events first: DuckDB lets nobody read the partition log while dbt still holds the file.
-        events = list(invocation.stream())
-    except DagsterDbtCliRuntimeError as error:
-        said = str(error).partition(PARSED_ERRORS)[2].split()
-        raise DbtFailed(" ".join(said) or str(error)) from error
+        events, error = _all_events(invocation.stream(), DagsterDbtCliRuntimeError)
     finally:
         shutil.rmtree(working, ignore_errors=True)
     PROCESSES.replenish()
@@ -279,6 +276,20 @@ def run_models(
             key = context.asset_key_for_output(event.output_name)
             add_partition_figures(context, scope, key, figures.get(key.path[-1]), first, last)
         yield event
+    if error is not None:
+        said = str(error).partition(PARSED_ERRORS)[2].split()
+        raise DbtFailed(" ".join(said) or str(error)) from error
+
+
+def _all_events(stream: Iterator[Any], failure: type[Exception]) -> tuple[list[Any], Exception | None]:
+    """What dbt reported, and the error it ended with: a test that failed is to be seen as a check."""
+    events = []
+    try:
+        for event in stream:
+            events.append(event)
+    except failure as error:
+        return events, error
+    return events, None
 
 
 def add_partition_figures(

@@ -54,6 +54,25 @@ MADE_FROM = {
 }
 
 
+# The database refuses such rows at the write; what is published is looked at once more, whatever checks have run.
+UNFIT = """
+    select forecasts.series_id, forecasts.version_id, count(distinct forecasts.horizon)
+    from forecasts
+    join forecast_intervals around on around.origin_date = forecasts.origin_date
+      and around.version_id = forecasts.version_id and around.series_id = forecasts.series_id
+      and around.horizon = forecasts.horizon
+    where forecasts.origin_date = :origin and forecasts.version_id in ({versions})
+      and forecasts.mean >= 0 and forecasts.mean < cast('Infinity' as double precision)
+      and q025 >= 0 and q025 <= q10 and q10 <= q50 and q50 <= q90 and q90 <= q975
+      and q975 < cast('Infinity' as double precision)
+    group by forecasts.series_id, forecasts.version_id
+"""
+
+
+class UnfitForecasts(RuntimeError):
+    """What is to be published is not finite, not whole or not in order. Nothing of the origin was published."""
+
+
 class IntervalsMissing(RuntimeError):
     """A forecast that is to be published has no quantiles. Materialize ``forecast_intervals`` of that day again."""
 
@@ -104,6 +123,7 @@ def _batches(context: dg.AssetExecutionContext, scope: TenantScope, first: date,
             continue
         with scope.warehouse.reading() as session:
             chosen = choose_versions(session, origin, order)
+            require_fit(session, origin, chosen, horizon=scope.tenant.horizon)
         figures = _figures(chosen)
         add_figures(context, scope.key("publications"), {origin: figures | {"models": _table(chosen)}})
         yield Batch(origin, "", CODE_VERSION, figures, digest, _rows(origin, chosen))
@@ -143,6 +163,29 @@ def choose_versions(session: Session, origin: date, order: tuple[str, ...]) -> p
         confidence=np.where(chosen["stands_in"], 0.0, chosen["confidence"]),
         changed=chosen["days_held"] == 1,
     )
+
+
+def require_fit(session: Session, origin: date, chosen: pd.DataFrame, *, horizon: int) -> None:
+    """Refuse an origin whose chosen forecasts are not finite and whole, each with quantiles in order.
+
+    A check gates only its own run, and none where it was left out: so what is published is looked at here as well.
+
+    Raises:
+        UnfitForecasts: naming how many series, and one of them.
+    """
+    if chosen.empty:
+        return
+    versions = ", ".join(str(each) for each in sorted(set(chosen["version_id"].astype(int))))
+    rows = session.execute(UNFIT.format(versions=versions), {"origin": origin})
+    fit = {(series, version) for series, version, days in rows if days >= horizon}
+    asked = zip(chosen["series_id"].astype(int), chosen["version_id"].astype(int), strict=True)
+    unfit = [series for series, version in asked if (series, version) not in fit]
+    if unfit:
+        raise UnfitForecasts(
+            f"{len(unfit)} series of origin {origin} (as series {unfit[0]}) lack a finite forecast of each of"
+            f" {horizon} days with quantiles in order. Nothing of it was published; look at the checks of"
+            f" {session.warehouse.tenant}/forecasts and forecast_intervals, make those again, then publish"
+        )
 
 
 def _rows(origin: date, chosen: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,74 @@
+"""Checks of ``raw_sales`` and ``sales_rejects``: what arrived could be read. Both are made in one step."""
+
+from __future__ import annotations
+
+from forecast_platform.assets.checks.schema import schema_check
+from forecast_platform.assets.checks.suite import Check, Finding, Look, failed
+from forecast_platform.tenant import Tenant
+
+
+def checks(tenant: Tenant) -> list[Check]:
+    most = tenant.monitoring.blocking_reject_share
+    return [
+        schema_check("raw_sales"),
+        Check(
+            "raw_sales",
+            "arrivals_readable",
+            "Every batch that has landed could be read.",
+            arrivals_readable,
+        ),
+        Check(
+            "sales_rejects",
+            "reject_share",
+            f"At most {tenant.max_reject_share:.1%} bad rows on each day; over {most:.0%} nothing is made from them.",
+            reject_share,
+            blocking=True,
+        ),
+    ]
+
+
+REJECT_SHARE = """
+    with bad as (
+      select sale_date as day, count(*) as n from sales_rejects
+      where reason not like 'ignored%' and sale_date between :first and :last
+      group by sale_date
+    )
+    select logged.day, bad.n, logged.rows
+    from partition_log logged join bad on bad.day = logged.day
+    where logged.asset = 'raw_sales' and bad.n > :share * (logged.rows + bad.n)
+    order by logged.day
+"""
+
+REASONS = """
+    select reason, count(*) as n from sales_rejects
+    where reason not like 'ignored%' and sale_date = :day
+    group by reason order by n desc, reason limit 1
+"""
+
+
+def reject_share(look: Look) -> Finding:
+    """Bad rows beside good ones. A few are told; where most of a day cannot be read, its rest stands for nothing."""
+    over = look.rows(REJECT_SHARE, share=look.scope.tenant.max_reject_share)
+    worst = [bad / (bad + rows) for _, bad, rows in over]
+    problems = [f"{day}: {bad} bad rows beside {rows} good ones" for day, bad, rows in over]
+    if problems:
+        ((reason, n),) = look.session.execute(REASONS, {"day": over[worst.index(max(worst))][0]})
+        problems.append(f"most often ({n}): {reason}")
+    blocks = any(
+        rows + bad >= MANY_ROWS and share > look.scope.tenant.monitoring.blocking_reject_share
+        for share, (_, bad, rows) in zip(worst, over, strict=True)
+    )
+    return failed(problems, warn=not blocks)
+
+
+MANY_ROWS = 20
+"""A day of fewer rows is not stopped: on a day without sales the rejects of unknown day are all there is."""
+
+REFUSED = """
+    select asset, name, refused from landed_batches where refused is not null order by ordinal desc limit 5
+"""
+
+
+def arrivals_readable(look: Look) -> Finding:
+    refused = look.session.execute(REFUSED)
+    return failed([f"{asset}: {name}: {reason}" for asset, name, reason in refused], warn=True)
