@@ -24,6 +24,7 @@ from forecast_platform.arguments import DAY, CommandLineError, one_line_errors
 from forecast_platform.dbt_process import PROCESSES
 from forecast_platform.leaving import leave_after
 from forecast_platform.models_cli import models
+from forecast_platform.report_cli import report
 
 if TYPE_CHECKING:
     from forecast_platform.assets.scope import TenantScope
@@ -43,6 +44,7 @@ def main() -> None:
 
 
 main.add_command(models)
+main.add_command(report)
 
 
 @main.command()
