@@ -39,6 +39,7 @@ MADE = {
     *("forecasts", "forecast_errors", "error_sums"),
     *("demand_classes", "forecast_intervals", "interval_scores", "champions", "publications"),
     *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
+    "daily_report",
 }
 
 

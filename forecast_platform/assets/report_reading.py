@@ -63,7 +63,12 @@ MODELS = """
     where p.age = 1 group by v.model
 """
 
-SCORED = f"""
+BUCKET = """case when e.horizon <= 1 then '1' when e.horizon <= 7 then '2-7' when e.horizon <= 14 then '8-14'
+          when e.horizon <= 28 then '15-28' else '29+' end"""
+
+SUMS = ", ".join(["sum(n) as n", *(f"{EXACT.format(name)} as {name}" for name in ("error", "abs_error", "actual"))])
+
+ACCURACY = f"""
     with published as (
       select origin_date, series_id, version_id from (
         select origin_date, series_id, version_id,
@@ -72,8 +77,8 @@ SCORED = f"""
       ) as ranked where age = 1
     ),
     candidates as (
-      select e.target_date, e.origin_date, e.series_id, e.horizon, e.actual, e.error, v.model, e.version_id,
-        p.version_id as published_version_id, c.model as champion,
+      select e.target_date, e.origin_date, e.series_id, {BUCKET} as bucket, e.actual, e.error, v.model,
+        c.model as champion, e.version_id = p.version_id as is_published,
         row_number() over (
           partition by e.target_date, e.origin_date, v.model, e.series_id order by e.version_id desc
         ) as age
@@ -84,72 +89,50 @@ SCORED = f"""
       where e.target_date between :first and :day
         and (e.version_id = p.version_id or v.model = '{FLOOR}' or v.model = c.model)
     ),
-    sources as (
-      select '{PUBLISHED}' as source union all select '{CHAMPIONS}' union all select '{FLOOR}'
-    ),
-    scored as (
-      select sources.source, candidates.*
-      from candidates join sources on
-        (sources.source = '{PUBLISHED}' and candidates.version_id = candidates.published_version_id)
-        or (sources.source = '{CHAMPIONS}' and candidates.model = candidates.champion and candidates.age = 1)
-        or (sources.source = '{FLOOR}' and candidates.model = '{FLOOR}' and candidates.age = 1)
-    )
-"""
-"""Each forecast that met its actual, as what was published, what today's champion gives, and the floor."""
-
-BUCKET = """case when horizon <= 1 then '1' when horizon <= 7 then '2-7' when horizon <= 14 then '8-14'
-        when horizon <= 28 then '15-28' else '29+' end"""
-
-ACCURACY = f"""
-    {SCORED},
-    periods as (
-      select scored.source, scored.series_id, {BUCKET} as bucket,
-        case when scored.target_date >= :week then 7 when scored.target_date >= :month then 28 else 90 end as period,
+    met as (
+      select candidates.target_date, candidates.series_id, candidates.bucket, is_published,
+        age = 1 and model = '{FLOOR}' as is_floor, age = 1 and model = champion as is_champion,
         count(*) as n, {EXACT.format("error")} as error, {EXACT.format("abs(error)")} as abs_error,
         {EXACT.format("actual")} as actual, count(scales.scale_sq) as n_scaled,
         {EXACT.format("error * error / scales.scale_sq")} as scaled_sq
-      from scored
+      from candidates
       left join series_scales as scales
-        on scales.as_of = scored.origin_date and scales.series_id = scored.series_id and scales.scale_sq > 0
-      group by 1, 2, 3, 4
+        on scales.as_of = candidates.origin_date and scales.series_id = candidates.series_id and scales.scale_sq > 0
+      group by 1, 2, 3, 4, 5, 6
     ),
-    sums as materialized (
-      select windows.days, source, series_id, bucket, sum(n) as n, {EXACT.format("error")} as error,
-        {EXACT.format("abs_error")} as abs_error, {EXACT.format("actual")} as actual, sum(n_scaled) as n_scaled,
-        {EXACT.format("scaled_sq")} as scaled_sq
-      from periods
-      join (select 7 as days union all select 28 union all select 90) as windows on periods.period <= windows.days
-      group by 1, 2, 3, 4
+    scored as materialized (
+      select sources.source, met.* from met join (
+        select '{PUBLISHED}' as source union all select '{CHAMPIONS}' union all select '{FLOOR}'
+      ) as sources on (source = '{PUBLISHED}' and is_published) or (source = '{CHAMPIONS}' and is_champion)
+        or (source = '{FLOOR}' and is_floor)
     ),
     of_series as (
-      select days, source, series_id, sum(n) as n, {EXACT.format("error")} as error,
-        {EXACT.format("abs_error")} as abs_error, {EXACT.format("actual")} as actual,
+      select windows.days, source, series_id, {SUMS},
         sqrt({EXACT.format("scaled_sq")} / nullif(sum(n_scaled), 0)) as rmsse
-      from sums group by 1, 2, 3
+      from scored
+      join (select 7 as days, :week as since union all select 28, :month union all select 90, :first) as windows
+        on target_date >= windows.since
+      group by 1, 2, 3
     ),
     worst as (
       select *, row_number() over (partition by days order by abs_error desc, series_id) as place
       from of_series where source = '{PUBLISHED}' and days < 90
     )
-    select 'all' as part, days, source, null as bucket, null as series_id, sum(n) as n, {EXACT.format("error")} as error,
-      {EXACT.format("abs_error")} as abs_error, {EXACT.format("actual")} as actual,
+    select 'all' as part, days, source, cast(null as text) as bucket,
+      cast(null as date) as target_date, cast(null as integer) as series_id, {SUMS},
       {EXACT.format("rmsse")} / nullif(count(rmsse), 0) as rmsse
-    from of_series group by 2, 3
+    from of_series group by days, source
     union all
-    select 'bucket', days, source, bucket, null, sum(n), {EXACT.format("error")}, {EXACT.format("abs_error")},
-      {EXACT.format("actual")}, null
-    from sums where days = 28 group by 2, 3, 4
+    select 'bucket', 28, source, bucket, null, null, {SUMS}, cast(null as double precision)
+    from scored where target_date >= :month group by source, bucket
     union all
-    select 'worst', days, source, null, series_id, n, error, abs_error, actual, rmsse
+    select 'day', 1, source, null, target_date, null, {SUMS}, null from scored group by source, target_date
+    union all
+    select 'worst', days, source, null, null, series_id, n, error, abs_error, actual, rmsse
     from worst where place <= {WORST} and abs_error > 0
 """
-
-DAILY = f"""
-    {SCORED}
-    select target_date, source, count(*), {EXACT.format("error")}, {EXACT.format("abs(error)")},
-      {EXACT.format("actual")}
-    from scored group by 1, 2
-"""
+"""Each forecast that met its actual, as what was published, what today's champion gives, and the floor: over rolling
+windows, by horizon bucket, by target day, and of the series that missed the most."""
 
 COVERAGE = f"""
     select windows.days, sum(n),
@@ -249,13 +232,12 @@ def read_report(session: Session, scope: TenantScope, day: date) -> DayReport:
     )
     window = {"first": back["first"], "earliest": back["first"] - timedelta(days=scope.tenant.horizon), "day": day}
     scored = session.execute(ACCURACY, window | {"week": back["week"], "month": back["month"]})
-    daily = session.execute(DAILY, window)
     return DayReport(
         **{name: getattr(report, name) for name in ("tenant", "day", "horizon", "units", "forecasts", "series")},
         models=models,
-        accuracy={(int(row[1]), row[2]): _scores(row[5:]) for row in scored if row[0] == "all"},
-        buckets={(row[3], row[2]): _scores(row[5:]) for row in scored if row[0] == "bucket"},
-        daily={(target, source): _scores((*sums, None)) for target, source, *sums in daily},
+        accuracy={(int(row[1]), row[2]): _scores(row[6:]) for row in scored if row[0] == "all"},
+        buckets={(row[3], row[2]): _scores(row[6:]) for row in scored if row[0] == "bucket"},
+        daily={(row[4], row[2]): _scores(row[6:]) for row in scored if row[0] == "day"},
         coverage=_coverage(session, report.lead_model, asked),
         changes=_changes(session, scope, asked),
         worst=_worst(session, [row for row in scored if row[0] == "worst"], asked),
@@ -351,19 +333,19 @@ def _local(moment: datetime, zone: ZoneInfo) -> date:
 def _worst(
     session: Session, rows: Sequence[Sequence[Any]], asked: Mapping[str, Any]
 ) -> dict[int, tuple[Series, ...]]:
-    ids = {row[4] for row in rows}
+    ids = {row[5] for row in rows}
     names, sentences = _names(session, ids), _sentences(session, ids, asked["day"])
     worst: dict[int, tuple[Series, ...]] = {}
     for window, since in zip(WINDOWS[:2], (asked["week"], asked["month"]), strict=True):
-        held = sorted((row for row in rows if row[1] == window), key=lambda row: (-row[7], names[row[4]]))
-        sold = _by_ids(session, SOLD_OF, {row[4] for row in held}, {"since": since, "day": asked["day"]})
+        held = sorted((row for row in rows if row[1] == window), key=lambda row: (-row[8], names[row[5]]))
+        sold = _by_ids(session, SOLD_OF, {row[5] for row in held}, {"since": since, "day": asked["day"]})
         worst[window] = tuple(
             Series(
-                *names[row[4]],
-                units=float(sold.get(row[4], (0.0,))[0]),
-                wape=(scores := _scores(row[5:])).wape,
+                *names[row[5]],
+                units=float(sold.get(row[5], (0.0,))[0]),
+                wape=(scores := _scores(row[6:])).wape,
                 bias=scores.bias,
-                sentence=sentences.get(row[4]),
+                sentence=sentences.get(row[5]),
             )
             for row in held
         )

@@ -166,6 +166,11 @@ class DayReport:
     def scored_days(self) -> int:
         return len({day for day, source in self.daily if source == PUBLISHED})
 
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """The windows to show: a longer one than all that is scored says nothing more."""
+        return tuple(window for window, shorter in zip(WINDOWS, (0, *WINDOWS), strict=False) if self.scored_days > shorter)
+
     def units_of_week(self, weeks_ago: int = 0) -> float | None:
         """Units of the seven days up to the day, or up to whole weeks before it; ``None`` if one is not on record."""
         days = [self.day - timedelta(days=7 * weeks_ago + back) for back in range(7)]

@@ -83,8 +83,9 @@ class Plot:
             self.text(self._left - 6, self.y(value) + 4, label(value), anchor="end")
 
     def below(self, at: float, words: str) -> None:
-        """A label under the horizontal axis."""
-        self.text(self.x(at), self.height - 7, words)
+        """A label under the horizontal axis, moved in where it would leave the frame."""
+        half = 3.3 * len(words)
+        self.text(min(max(self.x(at), half), self.width - half - 2), self.height - 7, words)
 
     def line(self, points: Sequence[tuple[float, float]], *, stroke: str, width: float = 1.8, dash: str = "") -> None:
         """A line through points; where a day is missing it is broken."""
@@ -111,7 +112,7 @@ class Plot:
             return
         there = "L".join(f"{self.x(x):.1f} {self.y(high):.1f}" for x, _, high in points)
         back = "L".join(f"{self.x(x):.1f} {self.y(low):.1f}" for x, low, _ in reversed(points))
-        self._parts.append(f'<path d="M{there}L{back}Z" fill="{AHEAD}" fill-opacity="0.14"/>')
+        self._parts.append(f'<path d="M{there}L{back}Z" fill="{AHEAD}" fill-opacity="0.2"/>')
 
     def bar(self, left: float, width: float, value: float, fill: str) -> None:
         top = self.y(value)
@@ -177,7 +178,7 @@ def total_plot(report: DayReport, *, size: tuple[int, int], past_days: int, name
     plot.line([(each.day.toordinal(), each.mean) for each in ahead], stroke=AHEAD, width=2.2)
     plot.line([(each.toordinal(), units) for each, units in sold], stroke=SOLD)
     banded = any(each.low is not None for each in (*before, *ahead))
-    plot.key([(SOLD, "sold"), (AHEAD, "forecast"), *([("#d6e2f8", "80 % interval")] if banded else [])])
+    plot.key([(SOLD, "sold"), (AHEAD, "forecast"), *([("#d2dff6", "80 % interval")] if banded else [])])
     return plot.svg()
 
 
@@ -227,7 +228,7 @@ def bucket_plot(buckets: Mapping[tuple[str, str], Scores], *, name: str = "bucke
             if value is not None:
                 plot.bar(left + 1, width - 2, value, colour)
                 plot.text(left + width / 2, plot.y(value) - 3, f"{value * 100:.0f}", fill=INK)
-        plot.below(place + 0.5, f"{bucket} d" if bucket != "1" else "1 day")
+        plot.below(place + 0.5, f"{bucket} days" if bucket != "1" else "1 day")
     plot.key([(AHEAD, "published"), (FLOOR_COLOUR, "last week repeated")])
     return plot.svg()
 
