@@ -1,4 +1,4 @@
-"""``forecast-platform report``: finds a day's report and opens it. Reports are written by the asset ``daily_report``."""
+"""``forecast-platform report``: finds a day's report and opens it. The asset ``daily_report`` writes them."""
 
 from __future__ import annotations
 

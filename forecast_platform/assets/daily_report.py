@@ -100,9 +100,7 @@ def _make(context: dg.AssetExecutionContext, scope: TenantScope, first: date, la
     scope.warehouse.repeat(record, fence=run_fence(context.instance, context.run_id))
 
 
-def _reports(
-    scope: TenantScope, reads: Reads, first: date, last: date
-) -> Iterator[tuple[date, DayReport, float]]:
+def _reports(scope: TenantScope, reads: Reads, first: date, last: date) -> Iterator[tuple[date, DayReport, float]]:
     """Each day's figures, with the moment at which reading them began."""
     days = days_between(first, last)
     with scope.warehouse.reading() as session:

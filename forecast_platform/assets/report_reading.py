@@ -290,8 +290,7 @@ def _listed(rows: Sequence[Sequence[Any]], make) -> Listed:
 
 def _changes(session: Session, scope: TenantScope, asked: Mapping[str, Any]) -> Changes:
     champions, new, ended, rejects = (
-        session.execute(query, _given(query, asked))
-        for query in (CHAMPIONS_CHANGED, NEW_SERIES, ENDED_SERIES, REJECTS)
+        session.execute(query, _given(query, asked)) for query in (CHAMPIONS_CHANGED, NEW_SERIES, ENDED_SERIES, REJECTS)
     )
     late = _late(session, scope, asked["day"])
     return Changes(
@@ -330,9 +329,7 @@ def _local(moment: datetime, zone: ZoneInfo) -> date:
     return moment.astimezone(zone).date()
 
 
-def _worst(
-    session: Session, rows: Sequence[Sequence[Any]], asked: Mapping[str, Any]
-) -> dict[int, tuple[Series, ...]]:
+def _worst(session: Session, rows: Sequence[Sequence[Any]], asked: Mapping[str, Any]) -> dict[int, tuple[Series, ...]]:
     ids = {row[5] for row in rows}
     names, sentences = _names(session, ids), _sentences(session, ids, asked["day"])
     worst: dict[int, tuple[Series, ...]] = {}
@@ -362,9 +359,7 @@ def _movers(session: Session, asked: Mapping[str, Any]) -> tuple[Series, ...]:
     )
 
 
-def _by_ids(
-    session: Session, query: str, ids: Iterable[int], asked: Mapping[str, Any]
-) -> dict[int, tuple[Any, ...]]:
+def _by_ids(session: Session, query: str, ids: Iterable[int], asked: Mapping[str, Any]) -> dict[int, tuple[Any, ...]]:
     """Rows of a query by their first column, a series' id; none are asked for where there are no ids."""
     listed = ", ".join(str(int(each)) for each in sorted(ids))
     return {row[0]: tuple(row[1:]) for row in session.execute(query.format(ids=listed), asked)} if listed else {}

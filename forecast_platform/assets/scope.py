@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from forecast_platform.io_managers.reads import reads_of
 from forecast_platform.io_managers.warehouse import Warehouse, open_warehouse
 from forecast_platform.partitions import BACKFILL_POLICY, DayWindow, Windows, daily_partitions, open_day
 from forecast_platform.settings import Settings
@@ -129,5 +130,6 @@ class TenantScope:
 
 def day_range(context: dg.AssetExecutionContext) -> tuple[date, date]:
     """First and last day of the partitions this step is to make."""
+    reads_of(context)  # the step's time is counted from here
     keys = context.partition_key_range
     return date.fromisoformat(keys.start), date.fromisoformat(keys.end)

@@ -169,7 +169,8 @@ class DayReport:
     @property
     def windows(self) -> tuple[int, ...]:
         """The windows to show: a longer one than all that is scored says nothing more."""
-        return tuple(window for window, shorter in zip(WINDOWS, (0, *WINDOWS), strict=False) if self.scored_days > shorter)
+        shorter = (0, *WINDOWS)
+        return tuple(window for window, least in zip(WINDOWS, shorter, strict=False) if self.scored_days > least)
 
     def units_of_week(self, weeks_ago: int = 0) -> float | None:
         """Units of the seven days up to the day, or up to whole weeks before it; ``None`` if one is not on record."""

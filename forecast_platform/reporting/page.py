@@ -108,7 +108,7 @@ def percent(value: float | None) -> str:
 
 
 def signed_percent(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value * 100:+,.1f} %".replace("-", "−")
+    return UNKNOWN if value is None else f"{_signed(value)} %"
 
 
 def points(value: float | None) -> str:
@@ -117,7 +117,12 @@ def points(value: float | None) -> str:
 
 
 def signed_points(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value * 100:+.1f}".replace("-", "−")
+    return UNKNOWN if value is None else _signed(value)
+
+
+def _signed(value: float) -> str:
+    """In hundredths, with a sign; what rounds to nothing is +0.0."""
+    return f"{round(value * 100, 1) + 0.0:+,.1f}".replace("-", "−")
 
 
 def ratio(value: float | None) -> str:

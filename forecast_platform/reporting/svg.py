@@ -72,9 +72,7 @@ class Plot:
 
     def rule(self, x1: float, y1: float, x2: float, y2: float, *, stroke: str = GRID, dash: str = "") -> None:
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
-        self._parts.append(
-            f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{stroke}"{dashed}/>'
-        )
+        self._parts.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{stroke}"{dashed}/>')
 
     def grid(self, ticks: Sequence[float], label) -> None:
         """Horizontal lines with their values at the left."""
@@ -198,9 +196,7 @@ def _mondays(first: date, last: date, *, every: int) -> list[date]:
 def bucket_plot(buckets: Mapping[tuple[str, str], Scores], *, name: str = "buckets") -> Markup | None:
     """WAPE of what was published by how far ahead it was forecast, beside the floor."""
     there = [
-        bucket
-        for bucket in BUCKETS
-        if (held := buckets.get((bucket, PUBLISHED))) is not None and held.wape is not None
+        bucket for bucket in BUCKETS if (held := buckets.get((bucket, PUBLISHED))) is not None and held.wape is not None
     ]
     if not there:
         return None

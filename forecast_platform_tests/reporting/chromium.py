@@ -22,7 +22,7 @@ PATIENCE = 60.0
 def executable() -> str:
     """Chromium's path; a test that needs one fails where there is none, it is not skipped."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
-    assert found, "no Chromium found: install one (apt-get install chromium), or leave browser tests out: -m 'not browser'"
+    assert found, "there is no Chromium: apt-get install chromium, or leave browser tests out with -m 'not browser'"
     return found
 
 
@@ -67,9 +67,7 @@ class Page:
 
     def open(self, url: str, *, width: int, height: int = 900) -> None:
         mobile = width < 600
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile
-        )
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
         self._loaded = False
         self.call("Page.navigate", url=url)
         until = time.monotonic() + PATIENCE
@@ -91,9 +89,9 @@ def browser() -> Iterator[Page]:
     from websockets.sync.client import connect
 
     profile = Path(tempfile.mkdtemp(prefix="chromium-"))
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run")
     process = subprocess.Popen(
-        [executable(), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
-        + ["--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"],
+        [executable(), *options, "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from forecast_platform.reporting.figures import DayReport
-from forecast_platform.reporting.page import page, units
+from forecast_platform.reporting.page import page, signed_percent, units
 from forecast_platform_tests.reporting.reports import AWKWARD, DAY, HOSTILE, empty, full
 
 VOID = {"meta", "link", "br", "rect", "line", "path", "circle"}
@@ -143,4 +143,10 @@ def test_the_same_figures_give_the_same_bytes():
 def test_small_amounts_keep_a_decimal():
     assert [units(value) for value in (None, 0.0, 0.25, 3.0, 3.14, 12.6, 1234.5)] == [
         *("–", "0", "0.2", "3", "3.1", "13", "1,234")
+    ]
+
+
+def test_what_rounds_to_nothing_has_no_minus():
+    assert [signed_percent(value) for value in (-1e-9, 0.0, -0.0004, -0.0006, 0.125, None)] == [
+        *("+0.0 %", "+0.0 %", "+0.0 %", "−0.1 %", "+12.5 %", "–")
     ]
