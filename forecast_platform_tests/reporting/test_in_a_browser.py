@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from forecast_platform.assets.daily_report import plots
 from forecast_platform.reporting.figures import DayReport
 from forecast_platform.reporting.page import page
 from forecast_platform_tests.reporting.chromium import Page, browser
@@ -62,6 +64,17 @@ def test_a_page_is_whole_at_a_desks_and_a_phones_width(chromium: Page, tmp_path:
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
     assert chromium.complaints == []
     assert [url for url in chromium.requested if not url.startswith(("file:", "data:"))] == []
+
+
+def test_the_plots_are_pictures_too(chromium: Page, tmp_path: Path):
+    sources = re.findall(r"!\[[^\]]*\]\((data:image/svg[^)]*)\)", plots(full(sku=HOSTILE)))
+    assert len(sources) == 4 and max(map(len, sources)) < 60_000
+    file = tmp_path / "pictures.html"
+    file.write_text("".join(f"<img src='{source}'>" for source in sources))
+    chromium.complaints.clear()
+    chromium.open(file.as_uri(), width=1280)
+    widths = chromium.evaluate("[...document.images].map(each => each.complete && each.naturalWidth)")
+    assert widths == [900, 344, 344, 344] and chromium.complaints == []
 
 
 def test_the_browser_that_finds_fault_does_find_it(chromium: Page, tmp_path: Path):
