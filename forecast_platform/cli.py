@@ -1,7 +1,7 @@
 """The command line: ``demo``, ``run``, ``status``, ``verify``, ``migrate``; the others have modules of their own.
 
-Arguments in, text out; the work is done elsewhere. Heavy imports happen inside the commands, so that ``--help`` and a bad argument answer at
-once.
+Arguments in, text out; the work is done elsewhere. Heavy imports happen inside the commands, so that ``--help`` and a
+bad argument answer at once.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from forecast_platform.audit_cli import audit
 from forecast_platform.dbt_process import PROCESSES
 from forecast_platform.leaving import leave_after
 from forecast_platform.models_cli import models
+from forecast_platform.report_cli import report
 
 if TYPE_CHECKING:
     from forecast_platform.assets.scope import TenantScope
@@ -50,6 +51,7 @@ def main() -> None:
 
 main.add_command(models)
 main.add_command(audit)
+main.add_command(report)
 
 
 @main.command()

@@ -162,6 +162,8 @@ def affected(
         "error_sums": sums,
         "interval_scores": sums,
         "champions": reaching(sums, windows.champion_window - 1),
+        # The report of a past day stays as people have read it; the newest one has the corrected figures.
+        "daily_report": {closed},
     }
     # What is made from forecasts is as immutable as they are: only that of the newest origin is made again.
     touched = {**touched, **{name: {closed} for name in FROM_FORECASTS}}

@@ -19,6 +19,7 @@ from yaml import YAMLError
 from forecast_platform import settings as platform_settings
 from forecast_platform.assets.champions import build_champions_asset
 from forecast_platform.assets.checks import build_checks
+from forecast_platform.assets.daily_report import build_daily_report_asset
 from forecast_platform.assets.daily_sales import build_daily_sales_asset
 from forecast_platform.assets.dbt import TenantTranslator, view_specs
 from forecast_platform.assets.demand_classes import build_demand_classes_asset
@@ -110,6 +111,7 @@ def build_assets(scope: TenantScope) -> dg.Definitions:
         build_weekly_forecasts_asset(scope),
         build_hierarchy_forecasts_asset(scope),
         build_forecast_explanations_asset(scope),
+        build_daily_report_asset(scope),
         *view_specs(scope, TenantTranslator(scope, windows={})),
     ]
     managers = build_io_managers(scope.warehouse, start=scope.tenant.start)

@@ -22,6 +22,7 @@ PARTITIONED = (
     *("forecasts", "forecast_errors", "error_sums"),
     *("forecast_intervals", "interval_scores", "champions", "publications"),
     *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
+    "daily_report",
 )
 
 ACCURACY = """

@@ -90,6 +90,7 @@ FOLLOWING_SALES = (
     *("forecasts", "forecast_errors", "error_sums"),
     *("forecast_intervals", "interval_scores", "champions", "publications"),
     *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
+    "daily_report",
 )
 """What is made again after ``raw_sales`` changed, in order of dependency. Views follow by themselves."""
 

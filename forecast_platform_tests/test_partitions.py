@@ -121,6 +121,10 @@ def test_a_day_out_of_reach_leaves_the_newest_forecast_alone():
     assert affected("forecasts", CLOSED - timedelta(days=37), closed=CLOSED, windows=WINDOWS) == [CLOSED]
 
 
+def test_the_newest_report_is_made_again_and_those_that_people_have_read_stay():
+    assert affected("daily_report", date(2026, 3, 1), closed=CLOSED, windows=WINDOWS) == [CLOSED]
+
+
 def test_moved_membership_travels_with_the_changed_day():
     day, moved = date(2026, 3, 1), (date(2026, 3, 4),)
     assert affected("daily_sales", day, closed=CLOSED, windows=WINDOWS, moved=moved) == [day, *moved]

@@ -24,6 +24,7 @@ from forecast_platform.assets import dbt_lineage, lineage
 from forecast_platform.assets.catalog import add_figures, queried_figures, table_name
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.dbt_process import PROCESSES, PROJECT
+from forecast_platform.io_managers.reads import reads_of
 from forecast_platform.partitions import BACKFILL_POLICY, DayWindow
 
 LINEAGE = "column_lineage.json"
@@ -296,8 +297,9 @@ def add_partition_figures(
     context: dg.AssetExecutionContext, scope: TenantScope, key: dg.AssetKey, query: str | None, first: date, last: date
 ) -> None:
     """Put each partition's own rows on it, and the figures that ``query`` gives."""
+    seconds = reads_of(context).seconds((last - first).days + 1)
     shown: dict[date, dict[str, Any]] = {
-        day: {"dagster/partition_row_count": state.rows}
+        day: {"dagster/partition_row_count": state.rows, **seconds}
         for day, state in scope.warehouse.logged(key.path[-1], first, last).items()
     }
     for day, values in queried_figures(scope, query, first, last).items() if query else ():

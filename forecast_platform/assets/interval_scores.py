@@ -5,11 +5,20 @@ import dagster as dg
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.assets.scoring import build_scoring_asset
 
-FIGURES = {
-    "interval_scores": """
-        select target_date, 'upto_q90_' || model, sum(n_upto_q90) / nullif(cast(sum(n) as double precision), 0)
+INSIDE = """
+        select target_date, '{name}_' || model,
+          sum({upper} - {lower}) / nullif(cast(sum(n) as double precision), 0)
         from interval_scores where target_date between :first and :last group by target_date, model
-    """,
+"""
+
+FIGURES = {
+    "interval_scores": " union all ".join(
+        (
+            INSIDE.format(name="inside_80", lower="n_below_q10", upper="n_upto_q90"),
+            INSIDE.format(name="inside_95", lower="n_below_q025", upper="n_upto_q975"),
+            INSIDE.format(name="upto_q90", lower="0", upper="n_upto_q90"),
+        )
+    ),
 }
 
 

@@ -20,6 +20,7 @@ from dagster._core.storage.tags import (
 )
 
 from forecast_platform.changes import ChangedDays
+from forecast_platform.io_managers.reads import reads_of
 from forecast_platform.io_managers.warehouse import Warehouse, open_warehouse
 from forecast_platform.logs import CORRELATION_TAG
 from forecast_platform.partitions import BACKFILL_POLICY, DayWindow, Windows, daily_partitions, open_day
@@ -180,6 +181,7 @@ class TenantScope:
 
 def day_range(context: dg.AssetExecutionContext) -> tuple[date, date]:
     """First and last day of the partitions this step is to make."""
+    reads_of(context)  # the step's time is counted from here
     keys = context.partition_key_range
     return date.fromisoformat(keys.start), date.fromisoformat(keys.end)
 

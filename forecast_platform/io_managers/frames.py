@@ -214,12 +214,16 @@ def ended_runs_of(context: OutputContext) -> StatusOf:
 
 
 def add_partition_metadata(context: OutputContext, figures: Mapping[date, Mapping[str, Any]]) -> None:
-    """Put each partition's own figures on its materialization; an output's metadata would put the total on each."""
+    """Put each partition's own figures and its share of the step's seconds on its materialization.
+
+    An output's metadata would put the total on each.
+    """
     step = step_of(context)
     if step is None:
         return
+    seconds = reads_of(context).seconds(len(figures))
     for day, values in figures.items():
-        step.add_asset_metadata(dict(values), asset_key=context.asset_key, partition_key=day.isoformat())
+        step.add_asset_metadata({**values, **seconds}, asset_key=context.asset_key, partition_key=day.isoformat())
 
 
 def _downstream(context: InputContext, fallback: str | None) -> str | None:

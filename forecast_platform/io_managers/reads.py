@@ -9,6 +9,7 @@ and writes in one.
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,10 +35,18 @@ class InputsChanged(RuntimeError):
 
 @dataclass
 class Reads:
-    """The reads of one step. Registered while it loads and computes; verified by its writer, under the lock."""
+    """The reads of one step. Registered while it loads and computes; verified by its writer, under the lock.
 
+    ``begun`` is when the step first asked for them (``time.monotonic``), before it loaded or computed anything.
+    """
+
+    begun: float = field(default_factory=time.monotonic)
     partitions: dict[tuple[str, date], str | None] = field(default_factory=dict)
     queries: dict[str, tuple[Query, Mapping[str, Any] | None, list[tuple[Any, ...]]]] = field(default_factory=dict)
+
+    def seconds(self, days: int) -> dict[str, float]:
+        """The step's time so far as a figure of each of its ``days``: shared evenly, so that a range adds up."""
+        return {"seconds": round((time.monotonic() - self.begun) / max(days, 1), 3)}
 
     def saw_partitions(self, asset: str, days: list[date], states: Mapping[date, PartitionState]) -> None:
         """Remember the digests of the days of ``asset`` that were read; a day not on record is remembered as that."""

@@ -1,0 +1,373 @@
+"""What a day's report reads from the warehouse: SQL that sums there and brings back what a page holds.
+
+Tables only, no dbt view, which may not be there yet. What is made of the figures is in ``reporting``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from forecast_platform.accuracy.intervals import QUANTILE_LEVELS
+from forecast_platform.assets.scope import TenantScope
+from forecast_platform.io_managers.warehouse import Session
+from forecast_platform.reporting.figures import (
+    CHAMPIONS,
+    FLOOR,
+    PAST_DAYS,
+    PUBLISHED,
+    WINDOWS,
+    Arrival,
+    ChampionChange,
+    Changes,
+    Coverage,
+    DayReport,
+    Listed,
+    Scores,
+    Series,
+)
+
+LISTED = 8
+"""Rows of each list of what changed; how many more there are is said below it."""
+
+WORST, MOVERS = 10, 10
+"""Rows of the tables of series."""
+
+EXACT = "cast(sum(cast({0} as numeric(38, 14))) as double precision)"
+"""Sums that do not depend on the order of the rows, so that a report made twice is the same to the byte."""
+
+UNITS = """
+    select sale_date, cast(sum(units) as double precision) from daily_sales
+    where sale_date between :first and :day group by sale_date
+"""
+
+RECORDED_SALES = "select day from partition_log where asset = 'daily_sales' and day between :first and :day"
+
+TOTALS = """
+    select origin_date, horizon, mean from (
+      select origin_date, horizon, mean,
+        row_number() over (partition by origin_date, horizon order by batch_id desc) as age
+      from hierarchy_forecasts
+      where level = 'total' and origin_date between :first and :day and horizon <= :horizon
+    ) as ranked where age = 1
+"""
+
+MODELS = """
+    select v.model, count(*) from (
+      select series_id, version_id, row_number() over (partition by series_id order by batch_id desc) as age
+      from publications where origin_date = :day
+    ) as p join forecast_versions as v on v.version_id = p.version_id
+    where p.age = 1 group by v.model
+"""
+
+BUCKET = """case when e.horizon <= 1 then '1' when e.horizon <= 7 then '2-7' when e.horizon <= 14 then '8-14'
+          when e.horizon <= 28 then '15-28' else '29+' end"""
+
+SUMS = ", ".join(["sum(n) as n", *(f"{EXACT.format(name)} as {name}" for name in ("error", "abs_error", "actual"))])
+
+ACCURACY = f"""
+    with published as (
+      select origin_date, series_id, version_id from (
+        select origin_date, series_id, version_id,
+          row_number() over (partition by origin_date, series_id order by batch_id desc) as age
+        from publications where origin_date between :earliest and :day
+      ) as ranked where age = 1
+    ),
+    candidates as (
+      select e.target_date, e.origin_date, e.series_id, {BUCKET} as bucket, e.actual, e.error, v.model,
+        c.model as champion, e.version_id = p.version_id as is_published,
+        row_number() over (
+          partition by e.target_date, e.origin_date, v.model, e.series_id order by e.version_id desc
+        ) as age
+      from forecast_errors as e
+      join published as p on p.origin_date = e.origin_date and p.series_id = e.series_id
+      join forecast_versions as v on v.version_id = e.version_id
+      left join champions as c on c.as_of = :day and c.series_id = e.series_id
+      where e.target_date between :first and :day
+        and (e.version_id = p.version_id or v.model = '{FLOOR}' or v.model = c.model)
+    ),
+    met as (
+      select candidates.target_date, candidates.series_id, candidates.bucket, is_published,
+        age = 1 and model = '{FLOOR}' as is_floor, age = 1 and model = champion as is_champion,
+        count(*) as n, {EXACT.format("error")} as error, {EXACT.format("abs(error)")} as abs_error,
+        {EXACT.format("actual")} as actual, count(scales.scale_sq) as n_scaled,
+        {EXACT.format("error * error / scales.scale_sq")} as scaled_sq
+      from candidates
+      left join series_scales as scales
+        on scales.as_of = candidates.origin_date and scales.series_id = candidates.series_id and scales.scale_sq > 0
+      group by 1, 2, 3, 4, 5, 6
+    ),
+    scored as materialized (
+      select sources.source, met.* from met join (
+        select '{PUBLISHED}' as source union all select '{CHAMPIONS}' union all select '{FLOOR}'
+      ) as sources on (source = '{PUBLISHED}' and is_published) or (source = '{CHAMPIONS}' and is_champion)
+        or (source = '{FLOOR}' and is_floor)
+    ),
+    of_series as (
+      select windows.days, source, series_id, {SUMS},
+        sqrt({EXACT.format("scaled_sq")} / nullif(sum(n_scaled), 0)) as rmsse
+      from scored
+      join (select 7 as days, :week as since union all select 28, :month union all select 90, :first) as windows
+        on target_date >= windows.since
+      group by 1, 2, 3
+    ),
+    worst as (
+      select *, row_number() over (partition by days order by abs_error desc, series_id) as place
+      from of_series where source = '{PUBLISHED}' and days < 90
+    )
+    select 'all' as part, days, source, cast(null as text) as bucket,
+      cast(null as date) as target_date, cast(null as integer) as series_id, {SUMS},
+      {EXACT.format("rmsse")} / nullif(count(rmsse), 0) as rmsse
+    from of_series group by days, source
+    union all
+    select 'bucket', 28, source, bucket, null, null, {SUMS}, cast(null as double precision)
+    from scored where target_date >= :month group by source, bucket
+    union all
+    select 'day', 1, source, null, target_date, null, {SUMS}, null from scored group by source, target_date
+    union all
+    select 'worst', days, source, null, null, series_id, n, error, abs_error, actual, rmsse
+    from worst where place <= {WORST} and abs_error > 0
+"""
+"""Each forecast that met its actual, as what was published, what today's champion gives, and the floor: over rolling
+windows, by horizon bucket, by target day, and of the series that missed the most."""
+
+COVERAGE = f"""
+    select windows.days, sum(n),
+      {", ".join(f"sum(n_below_{q}), sum(n_upto_{q})" for q in QUANTILE_LEVELS)}
+    from interval_scores
+    join (select 7 as days, :week as since union all select 28, :month union all select 90, :first) as windows
+      on interval_scores.target_date >= windows.since
+    where interval_scores.target_date between :first and :day and model = :model
+    group by windows.days
+"""
+
+CHAMPIONS_CHANGED = """
+    select s.sku, s.location, b.model, n.model, n.reason, count(*) over () as total
+    from champions as n
+    join champions as b on b.as_of = :before and b.series_id = n.series_id
+    join series as s on s.series_id = n.series_id
+    left join (
+      select series_id, sum(units) as units from daily_sales where sale_date between :month and :day group by series_id
+    ) as sold on sold.series_id = n.series_id
+    where n.as_of = :day and n.model <> b.model
+    order by coalesce(sold.units, 0) desc, s.sku, s.location limit :most
+"""
+
+NEW_SERIES = """
+    select sku, location, count(*) over () as total from series
+    where first_seen = :day order by sku, location limit :most
+"""
+
+ENDED_SERIES = """
+    select b.sku, b.location, count(*) over () as total from daily_sales as b
+    left join daily_sales as n on n.sale_date = :day and n.series_id = b.series_id
+    where b.sale_date = :before and n.series_id is null
+    order by b.sku, b.location limit :most
+"""
+
+REJECTS = """
+    select reason, count(*) from sales_rejects
+    where sale_date = :day and reason not like 'ignored%' group by reason order by count(*) desc, reason limit :most
+"""
+
+ARRIVALS = """
+    select name, rows, days, refused, received_at from landed_batches
+    where asset = 'raw_sales' and received_at >= :since and received_at < :until order by ordinal
+"""
+
+OPENED = "select min(received_at) from landed_batches where asset = 'raw_sales'"
+
+MOVERS_OF = f"""
+    with chosen as (
+      select series_id, version_id from (
+        select series_id, version_id, row_number() over (partition by series_id order by batch_id desc) as age
+        from publications where origin_date = :day
+      ) as ranked where age = 1
+    ),
+    ahead as (
+      select f.series_id, {EXACT.format("f.mean")} as expected
+      from forecasts as f join chosen as c on c.series_id = f.series_id and c.version_id = f.version_id
+      where f.origin_date = :day and f.horizon <= 7 group by f.series_id
+    ),
+    sold as (
+      select series_id, cast(sum(units) as double precision) as units
+      from daily_sales where sale_date between :week and :day group by series_id
+    )
+    select a.series_id, coalesce(sold.units, 0), a.expected
+    from ahead as a left join sold on sold.series_id = a.series_id
+    order by abs(a.expected - coalesce(sold.units, 0)) desc, a.series_id limit {MOVERS}
+"""
+
+NAMES = "select series_id, sku, location from series where series_id in ({ids})"
+
+SOLD_OF = """
+    select series_id, cast(sum(units) as double precision) from daily_sales
+    where series_id in ({ids}) and sale_date between :since and :day group by series_id
+"""
+
+SENTENCES = """
+    select series_id, summary from (
+      select series_id, summary, row_number() over (partition by series_id order by batch_id desc) as age
+      from forecast_explanations where origin_date = :day and series_id in ({ids})
+    ) as ranked where age = 1
+"""
+
+
+def read_report(session: Session, scope: TenantScope, day: date) -> DayReport:
+    """Everything that the report of ``day`` says; what a young ledger does not have yet is left empty."""
+    back = {"week": day - timedelta(days=6), "month": day - timedelta(days=27), "first": day - timedelta(days=89)}
+    asked: dict[str, Any] = {"day": day, "before": day - timedelta(days=1), "most": LISTED, **back}
+    models = dict(session.execute(MODELS, {"day": day}))
+    report = DayReport(
+        tenant=scope.name,
+        day=day,
+        horizon=scope.tenant.horizon,
+        units=_units(session, day),
+        forecasts=_forecasts(session, scope, day),
+        series=sum(models.values()),
+        models=models,
+    )
+    window = {"first": back["first"], "earliest": back["first"] - timedelta(days=scope.tenant.horizon), "day": day}
+    scored = session.execute(ACCURACY, window | {"week": back["week"], "month": back["month"]})
+    return DayReport(
+        **{name: getattr(report, name) for name in ("tenant", "day", "horizon", "units", "forecasts", "series")},
+        models=models,
+        accuracy={(int(row[1]), row[2]): _scores(row[6:]) for row in scored if row[0] == "all"},
+        buckets={(row[3], row[2]): _scores(row[6:]) for row in scored if row[0] == "bucket"},
+        daily={(row[4], row[2]): _scores(row[6:]) for row in scored if row[0] == "day"},
+        coverage=_coverage(session, report.lead_model, asked),
+        changes=_changes(session, scope, asked),
+        worst=_worst(session, [row for row in scored if row[0] == "worst"], asked),
+        movers=_movers(session, asked),
+    )
+
+
+def _given(query: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the parameters those that a query names: PostgreSQL's driver takes no others."""
+    return {name: value for name, value in asked.items() if f":{name}" in query}
+
+
+def _units(session: Session, day: date) -> dict[date, float]:
+    """Total units by day; a day on record without a row sold nothing."""
+    asked = {"first": day - timedelta(days=PAST_DAYS - 1), "day": day}
+    units = {each: 0.0 for (each,) in session.execute(RECORDED_SALES, asked)}
+    return units | {each: float(total) for each, total in session.execute(UNITS, asked)}
+
+
+def _forecasts(session: Session, scope: TenantScope, day: date) -> dict[tuple[date, int], float]:
+    asked = {"first": day - timedelta(days=PAST_DAYS), "day": day, "horizon": scope.tenant.horizon}
+    return {(origin, int(horizon)): float(mean) for origin, horizon, mean in session.execute(TOTALS, asked)}
+
+
+def _scores(row: Sequence[Any]) -> Scores:
+    n, error, abs_error, actual, rmsse = row
+    return Scores(int(n), float(error), float(abs_error), float(actual), None if rmsse is None else float(rmsse))
+
+
+def _coverage(session: Session, model: str | None, asked: Mapping[str, Any]) -> dict[int, Coverage]:
+    found = {}
+    for days, n, *counts in session.execute(COVERAGE, _given(COVERAGE, asked | {"model": model or ""})):
+        if not n:
+            continue
+        shares = [float(count) / float(n) for count in counts]
+        below, upto = (dict(zip(QUANTILE_LEVELS, shares[start::2], strict=True)) for start in (0, 1))
+        found[int(days)] = Coverage(
+            n=int(n),
+            levels=tuple((level, below[q], upto[q]) for q, level in QUANTILE_LEVELS.items()),
+            inside_80=upto["q90"] - below["q10"],
+            inside_95=upto["q975"] - below["q025"],
+        )
+    return found
+
+
+def _listed(rows: Sequence[Sequence[Any]], make) -> Listed:
+    """Rows whose last column is how many there are in all."""
+    return Listed(tuple(make(*row[:-1]) for row in rows), int(rows[0][-1]) if rows else 0)
+
+
+def _changes(session: Session, scope: TenantScope, asked: Mapping[str, Any]) -> Changes:
+    champions, new, ended, rejects = (
+        session.execute(query, _given(query, asked)) for query in (CHAMPIONS_CHANGED, NEW_SERIES, ENDED_SERIES, REJECTS)
+    )
+    late = _late(session, scope, asked["day"])
+    return Changes(
+        champions=_listed(champions, lambda sku, location, *words: ChampionChange(Series(sku, location), *words)),
+        new=_listed(new, Series),
+        ended=_listed(ended, Series),
+        rejects=tuple((reason, int(count)) for reason, count in rejects),
+        late=Listed(tuple(late[:LISTED]), len(late)),
+    )
+
+
+def _late(session: Session, scope: TenantScope, day: date) -> list[Arrival]:
+    """Batches that came on the day or the day after it and hold days that had closed before, or could not be read.
+
+    What comes on the day after a day is on time. The first day on which anything came brought the history.
+    """
+    zone = ZoneInfo(scope.tenant.timezone)
+
+    def midnight(of: date) -> datetime:
+        return datetime.combine(of, time(), zone).astimezone(UTC)
+
+    opened = session.scalar(OPENED)
+    if opened is None:
+        return []
+    asked = {"since": midnight(day), "until": midnight(day + timedelta(days=2))}
+    arrivals = []
+    for name, rows, days, refused, received in session.execute(ARRIVALS, asked):
+        came = _local(received, zone)
+        late = tuple(each for each in map(date.fromisoformat, json.loads(days)) if each < came - timedelta(days=1))
+        if refused is not None or (late and came > _local(opened, zone)):
+            arrivals.append(Arrival(name, int(rows), late, refused))
+    return arrivals
+
+
+def _local(moment: datetime, zone: ZoneInfo) -> date:
+    return moment.astimezone(zone).date()
+
+
+def _worst(session: Session, rows: Sequence[Sequence[Any]], asked: Mapping[str, Any]) -> dict[int, tuple[Series, ...]]:
+    ids = {row[5] for row in rows}
+    names, sentences = _names(session, ids), _sentences(session, ids, asked["day"])
+    worst: dict[int, tuple[Series, ...]] = {}
+    for window, since in zip(WINDOWS[:2], (asked["week"], asked["month"]), strict=True):
+        held = sorted((row for row in rows if row[1] == window), key=lambda row: (-row[8], names[row[5]]))
+        sold = _by_ids(session, SOLD_OF, {row[5] for row in held}, {"since": since, "day": asked["day"]})
+        worst[window] = tuple(
+            Series(
+                *names[row[5]],
+                units=float(sold.get(row[5], (0.0,))[0]),
+                wape=(scores := _scores(row[6:])).wape,
+                bias=scores.bias,
+                sentence=sentences.get(row[5]),
+            )
+            for row in held
+        )
+    return worst
+
+
+def _movers(session: Session, asked: Mapping[str, Any]) -> tuple[Series, ...]:
+    rows = session.execute(MOVERS_OF, _given(MOVERS_OF, asked))
+    ids = {row[0] for row in rows}
+    names, sentences = _names(session, ids), _sentences(session, ids, asked["day"])
+    return tuple(
+        Series(*names[series_id], units=float(units), expected=float(expected), sentence=sentences.get(series_id))
+        for series_id, units, expected in rows
+    )
+
+
+def _by_ids(session: Session, query: str, ids: Iterable[int], asked: Mapping[str, Any]) -> dict[int, tuple[Any, ...]]:
+    """Rows of a query by their first column, a series' id; none are asked for where there are no ids."""
+    listed = ", ".join(str(int(each)) for each in sorted(ids))
+    return {row[0]: tuple(row[1:]) for row in session.execute(query.format(ids=listed), asked)} if listed else {}
+
+
+def _names(session: Session, ids: Iterable[int]) -> dict[int, tuple[str, str]]:
+    return _by_ids(session, NAMES, ids, {})
+
+
+def _sentences(session: Session, ids: Iterable[int], day: date) -> dict[int, str]:
+    return {series_id: summary for series_id, (summary,) in _by_ids(session, SENTENCES, ids, {"day": day}).items()}
