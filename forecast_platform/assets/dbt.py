@@ -21,7 +21,10 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_
 
 from forecast_platform.assets.catalog import add_figures, queried_figures, table_name
 from forecast_platform.assets.scope import TenantScope
+from forecast_platform.dbt_child import TRY_AGAIN
 from forecast_platform.dbt_process import PROCESSES, PROJECT
+from forecast_platform.io_managers.retries import retrying
+from forecast_platform.io_managers.warehouse import WarehouseUnavailable
 from forecast_platform.partitions import BACKFILL_POLICY, DayWindow
 
 TARGETS = {"duckdb": "duckdb", "postgresql": "postgres"}
@@ -51,6 +54,7 @@ def environment(scope: TenantScope, *, run_id: str) -> dict[str, str]:
         "PIPELINE_INACTIVE_AFTER_DAYS": str(tenant.inactive_after_days),
         "PIPELINE_START": tenant.start.isoformat(),
         "PIPELINE_DUCKDB_KEEP_OPEN": "True",
+        "DBT_TARGET": target(scope),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         # They test the models' SQL, which does not change from run to run.
         "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test",
@@ -82,11 +86,11 @@ def parsed_project(scope: TenantScope) -> Path:
     if not (folder / "manifest.json").exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         making = Path(tempfile.mkdtemp(dir=folder.parent, prefix="parsing-"))
-        parsing = PROCESSES.start(
-            ["parse", "--target", target(scope)], environment(scope, run_id="parse") | _paths(making)
-        )
-        said, _ = parsing.communicate()
-        if parsing.returncode:
+        # Webservers and code servers parse too, and will not call dbt again.
+        with PROCESSES.start(["parse"], environment(scope, run_id="parse") | _paths(making), keep=False) as parsing:
+            said = parsing.stdout.read()
+            failed = parsing.wait()
+        if failed:
             shutil.rmtree(making, ignore_errors=True)
             raise DbtFailed(f"dbt could not parse {PROJECT}:\n{said.decode(errors='replace')[-6000:]}")
         try:
@@ -94,6 +98,25 @@ def parsed_project(scope: TenantScope) -> Path:
         except OSError:  # another process was first
             shutil.rmtree(making, ignore_errors=True)
     return folder
+
+
+def made_ready(scope: TenantScope) -> None:
+    """Have a process import dbt and parse the tenant's project while this one does something else."""
+    PROCESSES.ready(_for_models(scope))
+
+
+def _for_models(scope: TenantScope) -> dict[str, str]:
+    """The environment of every call that runs models, but for what belongs to one call."""
+    return environment(scope, run_id="") | {
+        "DBT_PROJECT_DIR": os.fspath(PROJECT),
+        "DBT_PROFILES_DIR": os.fspath(PROJECT),
+        "DBT_PARTIAL_PARSE_FILE_PATH": os.fspath(parsed_project(scope) / "partial_parse.msgpack"),
+        "DBT_LOG_FORMAT": "json",
+        "DAGSTER_DBT_CLI": "true",
+        # Nobody reads them, and they are a quarter of a call: manifest, results and a log of every thought of dbt's.
+        "DBT_WRITE_JSON": "false",
+        "DBT_LOG_LEVEL_FILE": "none",
+    }
 
 
 def _paths(target_path: Path) -> dict[str, str]:
@@ -214,47 +237,15 @@ def run_models(
 
     Raises:
         DbtFailed: the message holds dbt's errors.
+        RetryRequested: what went wrong in the database can pass.
     """
-    from importlib.metadata import version as installed
-
-    from dagster_dbt.core.dbt_cli_invocation import DbtCliInvocation
-    from dagster_dbt.errors import DagsterDbtCliRuntimeError
-    from packaging.version import Version
-
     models = sorted(key.path[-1] for key in context.selected_asset_keys)
-    parsed = parsed_project(scope)
-    manifest = json.loads((parsed / "manifest.json").read_text())
-    working = Path(tempfile.mkdtemp(dir=parsed.parent, prefix=f"run-{context.run_id[:8]}-"))
-    try:
-        shutil.copy(parsed / "partial_parse.msgpack", working)
-        selected = [*models, f"+tag:{tag},config.materialized:view", *views]
-        process = PROCESSES.start(
-            [
-                *("build", "--target", target(scope), "--select", *selected),
-                *("--indirect-selection", "cautious", *event_time(first, last)),
-            ],
-            environment(scope, run_id=context.run_id)
-            | _paths(working)
-            | {"DBT_LOG_FORMAT": "json", "PYTHONUNBUFFERED": "1", "DAGSTER_DBT_CLI": "true"},
-        )
-        invocation = DbtCliInvocation(
-            process=process,
-            manifest=manifest,
-            dagster_dbt_translator=translator,
-            project_dir=PROJECT,
-            target_path=working,
-            raise_on_error=True,
-            context=context,
-            cli_version=Version(installed("dbt-core")),
-        )
-        # All events first: DuckDB lets nobody read the partition log while dbt still holds the file.
-        events = list(invocation.stream())
-    except DagsterDbtCliRuntimeError as error:
-        said = str(error).partition(PARSED_ERRORS)[2].split()
-        raise DbtFailed(" ".join(said) or str(error)) from error
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
-    PROCESSES.replenish()
+    selected = [*models, f"+tag:{tag},config.materialized:view", *views]
+    arguments = [
+        *("build", "--select", *selected),
+        *("--indirect-selection", "cautious", *event_time(first, last)),
+    ]
+    events = _events(context, scope, translator, arguments)
     wanted = context.selected_output_names
     for event in events:
         if isinstance(event, dg.Output):
@@ -263,6 +254,41 @@ def run_models(
             key = context.asset_key_for_output(event.output_name)
             add_partition_figures(context, scope, key, figures.get(key.path[-1]), first, last)
         yield event
+
+
+@retrying()
+def _events(
+    context: dg.AssetExecutionContext, scope: TenantScope, translator: TenantTranslator, arguments: Sequence[str]
+) -> list[Any]:
+    """What one call of dbt reports, as Dagster events, once it has ended: DuckDB lets nobody else in before."""
+    from importlib.metadata import version as installed
+
+    from dagster_dbt.core.dbt_cli_invocation import DbtCliInvocation
+    from dagster_dbt.errors import DagsterDbtCliRuntimeError
+    from packaging.version import Version
+
+    parsed = parsed_project(scope)
+    manifest = json.loads((parsed / "manifest.json").read_text())
+    with tempfile.TemporaryDirectory(dir=parsed.parent, prefix=f"run-{context.run_id[:8]}-") as folder:
+        working = Path(folder)
+        told = _for_models(scope) | _paths(working) | {"PIPELINE_RUN_ID": context.run_id}
+        with PROCESSES.start(arguments, told) as call:
+            invocation = DbtCliInvocation(
+                process=call,
+                manifest=manifest,
+                dagster_dbt_translator=translator,
+                project_dir=PROJECT,
+                target_path=working,
+                raise_on_error=True,
+                context=context,
+                cli_version=Version(installed("dbt-core")),
+            )
+            try:
+                return list(invocation.stream())
+            except DagsterDbtCliRuntimeError as error:
+                said = str(error).partition(PARSED_ERRORS)[2].split()
+                failed = WarehouseUnavailable if call.returncode == TRY_AGAIN else DbtFailed
+                raise failed(" ".join(said) or str(error)) from error
 
 
 def add_partition_figures(
