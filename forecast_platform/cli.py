@@ -58,13 +58,12 @@ main.add_command(report)
 @click.option("--tenant", default="demo", show_default=True, help="A tenant whose source is the generator.")
 @click.option("--origins", default=7, show_default=True, type=click.IntRange(1, 365), help="Days to forecast from.")
 @one_line_errors
-@PROCESSES.kept_ready()
 def demo(tenant: str, origins: int) -> None:
     """Generate a shop, ingest, aggregate, forecast and score it; print accuracy and how to open the UI."""
     from forecast_platform.report import accuracy_table
 
     begun = time.monotonic()
-    PROCESSES.replenish()
+    PROCESSES.ready()
     scope = _tenant(tenant)
     if scope.tenant.source.kind != "demo":
         raise CommandLineError(f"tenant {tenant!r} has a source of kind {scope.tenant.source.kind!r}, not demo")
@@ -95,7 +94,6 @@ def demo(tenant: str, origins: int) -> None:
     help="A closed day whose sales changed: make every partition that it touches, and no other.",
 )
 @one_line_errors
-@PROCESSES.kept_ready()
 def run(
     tenant: str,
     first: datetime | None,
@@ -211,11 +209,12 @@ class _TenantRuns:
         self.chain = chain_of(self.definitions, scope)
 
     def make(self, assets: Sequence[str], first: date, last: date) -> None:
+        from forecast_platform.assets.dbt import made_ready
         from forecast_platform.pipeline import PROJECT
         from forecast_platform.runs import RunFailed, Step, open_instance, run_step
 
         if self.chain.made_by_dbt.intersection(assets):
-            PROCESSES.replenish()
+            made_ready(self.scope)
         click.echo(f"{self.scope.name}: {first} to {last}")
         # dbt's own lines go to Dagster's log, where the UI shows them; here they would bury the figures.
         home = platform_settings.ensure_dagster_home(PROJECT)

@@ -2,15 +2,15 @@
 
 It takes dbt's arguments and gives dbt's output and exit codes, and adds what a step of the pipeline needs and dbt
 alone does not have: it dies with its parent, asks the fence before each COMMIT, has crash points for the fault tests,
-and waits for DuckDB's file lock. Nothing here knows a model; SQL is in ``dbt_project``.
+waits for DuckDB's file lock, and has an exit code of its own for trouble with the database that can pass. Nothing here
+knows a model; SQL is in ``dbt_project``.
 
-The run it works for is told by ``DAGSTER_HOME`` and ``PIPELINE_RUN_ID``. With ``--on-request`` it imports dbt and waits
-for its arguments and environment, as one line of JSON on standard input.
+The run it works for is told by ``DAGSTER_HOME`` and ``PIPELINE_RUN_ID``. With ``--on-request`` it serves one call after
+the other, see ``dbt_server``.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import select
@@ -24,6 +24,7 @@ from importlib import metadata
 from typing import Any, NoReturn
 
 from forecast_platform import settings
+from forecast_platform.database_errors import can_pass
 from forecast_platform.leaving import leave_after
 
 STEP = re.compile(r"/\* replace_days (\w+) \*/")
@@ -31,38 +32,40 @@ STEP = re.compile(r"/\* replace_days (\w+) \*/")
 
 ON_REQUEST = "--on-request"
 
+TRY_AGAIN = 75
+"""Exit code in place of dbt's, if what went wrong in the database can pass: EX_TEMPFAIL of ``sysexits.h``."""
+
 ADAPTERS = ("duckdb", "postgres")
 """Adapters that `--version` names where they are installed; PostgreSQL's is an extra."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run dbt with ``argv`` (default: the command line) and exit with its code: 0 done, 1 a node failed, 2 usage."""
+    """Run dbt with ``argv`` (default: the command line) and exit with its code: 0 done, 1 a node failed, 2 usage, or
+    ``TRY_AGAIN``."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv == ["--version"]:
         print(version_text())
         sys.exit(0)
-    die_with_parent()
+    die_with(os.getppid())
     if argv == [ON_REQUEST]:
-        argv = requested()
+        from forecast_platform.dbt_server import serve
+
+        leave_after(serve)
+    leave_after(lambda: call_dbt(argv))
+
+
+def call_dbt(argv: Sequence[str], manifest: Any = None) -> NoReturn:
+    """Run dbt in this process and exit with its code. ``manifest`` is the parsed project; None: dbt reads it."""
     guard_commits(fence_of(settings.variables()))
+    trouble = note_trouble()
     wait_for_the_duckdb_file()
     from dbt.cli.main import cli
 
-    leave_after(lambda: cli(argv))
-
-
-def requested() -> list[str]:
-    """Import dbt, then wait for what to run with it. Ends the process when nobody will ask any more."""
-    import dbt.adapters.duckdb
-    import dbt.cli.main  # noqa: F401
-
-    line = sys.stdin.readline()
-    if not line:
-        sys.exit(0)
-    request = json.loads(line)
-    os.environ.clear()
-    os.environ.update(request["environment"])
-    return request["arguments"]
+    try:
+        cli(list(argv), obj={"manifest": manifest})
+    except SystemExit as end:
+        sys.exit(TRY_AGAIN if end.code and any(map(can_pass, trouble)) else end.code)
+    raise AssertionError("unreachable: click ends by SystemExit")
 
 
 def version_text() -> str:
@@ -77,14 +80,13 @@ def version_text() -> str:
     return "\n".join(lines)
 
 
-def die_with_parent() -> None:
-    """End this process, at once and without cleaning up, when its parent ends.
+def die_with(parent: int) -> None:
+    """End this process, at once and without cleaning up, when its ``parent`` ends.
 
     A dbt that outlives a killed run would commit seconds later. The watch holds on to the parent *process* (a pidfd on
     Linux): ``PR_SET_PDEATHSIG`` is bound to the parent's *thread*, and would kill dbt when a worker thread of a living
     run ends. Where there is no pidfd, the parent's number is asked for five times a second.
     """
-    parent = os.getppid()
     threading.Thread(target=_watch, args=(parent,), name="parent-watch", daemon=True).start()
 
 
@@ -146,6 +148,24 @@ def guard_commits(fence: Callable[[], None] | None) -> None:
 
     SQLConnectionManager.commit = fenced_commit
     SQLConnectionManager.add_query = marked_query
+
+
+def note_trouble() -> list[BaseException]:
+    """Have the errors of statements and connections put into the list that is returned: dbt hands on only texts."""
+    from dbt.adapters.sql import SQLConnectionManager
+
+    noted: list[BaseException] = []
+    add_query = SQLConnectionManager.add_query
+
+    def noting(self: SQLConnectionManager, *args: Any, **options: Any) -> Any:
+        try:
+            return add_query(self, *args, **options)
+        except Exception as error:
+            noted.append(error)
+            raise
+
+    SQLConnectionManager.add_query = noting
+    return noted
 
 
 def wait_for_the_duckdb_file() -> None:

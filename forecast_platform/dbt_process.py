@@ -1,23 +1,30 @@
-"""The process in which dbt runs, and one that is ready before it is asked for.
+"""dbt's process as this process sees it: started once, kept warm, and asked for one call after the other.
 
-dbt imports for 3 s before it does anything. A command that will need dbt has a process import and wait meanwhile
-(``DbtProcesses.kept_ready``); one process still serves one call, so that nothing of a call is left to the next.
+What the process does is in ``dbt_server``. It ends with this one.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from forecast_platform.dbt_child import ON_REQUEST
 from forecast_platform.settings import child_environment
 
 PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
+
+
+class DbtProcessLost(RuntimeError):
+    """The process that runs dbt has ended before it could be asked."""
 
 
 def executable() -> str:
@@ -32,69 +39,185 @@ def executable() -> str:
 
 
 class DbtProcesses:
-    """Starts dbt; within ``kept_ready`` one process waits for the next call, once ``replenish`` was called."""
+    """Calls dbt, in a process that is kept for the next call.
+
+    Calls of several threads do not wait for each other: each has a process of its own, and one of them is kept.
+    """
 
     def __init__(self) -> None:
-        self._keeping = False
-        self._spare: subprocess.Popen[bytes] | None = None
+        self._idle: _Server | None = None
+        self._lock = threading.Lock()
 
-    @contextmanager
-    def kept_ready(self) -> Iterator[None]:
-        """Let ``replenish`` start a process ahead of its use, until the end."""
-        self._keeping = True
-        try:
-            yield
-        finally:
-            self._keeping = False
-            spare, self._spare = self._spare, None
-            if spare is not None:
-                _end(spare)
-
-    def replenish(self) -> None:
-        """Start the process of the next call now, where one is kept ready and none is waiting."""
-        if self._keeping and self._spare is None:
-            self._spare = _launch()
-
-    def start(self, arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        """A dbt process that runs ``arguments`` with ``environment`` on top of this process's.
-
-        Its output, errors included, is to be read from ``stdout``.
-        """
-        request = json.dumps({"arguments": list(arguments), "environment": child_environment(environment)})
-        spare, self._spare = self._spare, None
-        if spare is not None:
+    def ready(self, environment: Mapping[str, str] | None = None) -> None:
+        """Have a process import dbt, and parse the project of ``environment``, while this one does something else."""
+        server = self._take() or _Server()
+        if environment is not None:
             try:
-                return _asked(spare, request, arguments)
-            except BrokenPipeError:  # it died waiting: the kernel took its memory, or somebody killed it
-                _end(spare)
-        return _asked(_launch(), request, arguments)
+                server.prepare(environment)
+            except DbtProcessLost:  # the next call starts another
+                server.end()
+                return
+        self._keep(server)
+
+    def start(self, arguments: Sequence[str], environment: Mapping[str, str], *, keep: bool = True) -> DbtCall:
+        """Run dbt with ``arguments`` and ``environment`` on top of this process's.
+
+        Args:
+            keep: whether a process that is started for this call is kept for the next.
+
+        Raises:
+            DbtProcessLost: dbt cannot be started.
+        """
+        server = self._take()
+        if server is not None:
+            try:
+                return DbtCall(server, arguments, environment, done=self._keep)
+            except DbtProcessLost:  # it died waiting: the kernel took its memory, or somebody killed it
+                server.end()
+        server = _Server()
+        return DbtCall(server, arguments, environment, done=self._keep if keep else _Server.end)
+
+    def end(self) -> None:
+        """End the process that is kept, if there is one."""
+        server = self._take()
+        if server is not None:
+            server.end()
+
+    def _take(self) -> _Server | None:
+        with self._lock:
+            server, self._idle = self._idle, None
+        # A process that was forked from the one that started it must not speak to it too.
+        return server if server is not None and server.owner == os.getpid() else None
+
+    def _keep(self, server: _Server) -> None:
+        with self._lock:
+            if self._idle is None:
+                self._idle = server
+                return
+        server.end()
 
 
-def _launch() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [executable(), ON_REQUEST],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd=PROJECT,
-    )
+class DbtCall:
+    """One call of dbt, with what dagster-dbt needs of a ``Popen``: ``args``, ``stdout``, ``wait`` and ``send_signal``.
+
+    Leaving it as a context ends the call, if it has not ended by itself.
+
+    Raises:
+        DbtProcessLost: the process to ask has ended.
+    """
+
+    def __init__(
+        self,
+        server: _Server,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        done: Callable[[_Server], None],
+    ) -> None:
+        self.args = [executable(), *arguments]  # what logs and errors say was run
+        self.returncode: int | None = None
+        self._server, self._done = server, done
+        ours, theirs = os.pipe()
+        self.stdout = os.fdopen(ours, "rb")
+        try:
+            self.pid: int = server.begin(arguments, environment, output=theirs)
+        except BaseException:
+            self.stdout.close()
+            server.end()
+            raise
+        finally:
+            os.close(theirs)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end of the call; dbt's exit code, or minus the signal that ended it.
+
+        Raises:
+            TimeoutError: it has not ended after ``timeout`` seconds.
+        """
+        if self.returncode is None:
+            try:
+                self.returncode = self._server.result(timeout)
+                self._done(self._server)
+            except DbtProcessLost:  # and the call with it
+                self.returncode = -signal.SIGKILL
+                self._server.end()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def __enter__(self) -> DbtCall:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stdout.close()
+        if self.returncode is None:  # whoever should have read on did not
+            self._server.end()
+            self.returncode = -signal.SIGKILL
 
 
-def _asked(process: subprocess.Popen[bytes], request: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    assert process.stdin is not None
-    process.stdin.write(request.encode() + b"\n")
-    process.stdin.close()
-    process.stdin = None  # or whoever communicates with it later would flush it
-    process.args = [executable(), *arguments]  # what logs and errors say was run
-    return process
+class _Server:
+    """The other end of ``dbt_server``: requests go there one at a time."""
 
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self._channel, theirs = socket.socketpair()
+        with theirs:
+            # What it says on standard error before it serves, an import that fails, is for whoever reads ours.
+            self._process = subprocess.Popen(
+                [executable(), ON_REQUEST], stdin=theirs, stdout=subprocess.DEVNULL, cwd=PROJECT
+            )
+        self._answers = self._channel.makefile("rb")
+        self._prepared: Mapping[str, str] | None = None
+        self._unread = 0
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            stream.close()
+    def prepare(self, environment: Mapping[str, str]) -> None:
+        """Have the project of ``environment`` parsed; does not wait for it."""
+        if environment != self._prepared:
+            self._send({"environment": child_environment(environment)})
+            self._prepared = environment
+            self._unread += 1
+
+    def begin(self, arguments: Sequence[str], environment: Mapping[str, str], *, output: int) -> int:
+        """Start a call that writes to ``output``; the number of its process."""
+        self._send({"arguments": list(arguments), "environment": child_environment(environment)}, output)
+        return self._read()["process"]
+
+    def result(self, timeout: float | None) -> int:
+        """The exit code of the call that was begun."""
+        self._channel.settimeout(timeout)
+        try:
+            return self._read()["returncode"]
+        finally:
+            self._channel.settimeout(None)
+
+    def end(self) -> None:
+        """End the process, and the call that it serves, at once."""
+        self._process.kill()
+        self._process.wait()
+        self._answers.close()
+        self._channel.close()
+
+    def _send(self, request: Mapping[str, Any], *descriptors: int) -> None:
+        while self._unread:  # two requests at once would be read as one
+            self._read()
+            self._unread -= 1
+        text = memoryview(json.dumps(request).encode() + b"\n")
+        try:
+            sent = socket.send_fds(self._channel, [text], descriptors)
+            self._channel.sendall(text[sent:])
+        except OSError as error:
+            raise DbtProcessLost(f"{executable()} cannot be asked: {error}") from error
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            line = self._answers.readline()
+        except ConnectionError:
+            line = b""
+        if not line:
+            raise DbtProcessLost(f"{executable()} has ended; if it said why, then on standard error")
+        return json.loads(line)
 
 
 PROCESSES = DbtProcesses()

@@ -23,8 +23,11 @@ from forecast_platform import tables
 from forecast_platform.assets import dbt_lineage, lineage
 from forecast_platform.assets.catalog import add_figures, queried_figures, table_name
 from forecast_platform.assets.scope import TenantScope
+from forecast_platform.dbt_child import TRY_AGAIN
 from forecast_platform.dbt_process import PROCESSES, PROJECT
 from forecast_platform.io_managers.reads import reads_of
+from forecast_platform.io_managers.retries import retrying
+from forecast_platform.io_managers.warehouse import WarehouseUnavailable
 from forecast_platform.partitions import BACKFILL_POLICY, DayWindow
 
 LINEAGE = "column_lineage.json"
@@ -56,6 +59,7 @@ def environment(scope: TenantScope, *, run_id: str) -> dict[str, str]:
         "PIPELINE_INACTIVE_AFTER_DAYS": str(tenant.inactive_after_days),
         "PIPELINE_START": tenant.start.isoformat(),
         "PIPELINE_DUCKDB_KEEP_OPEN": "True",
+        "DBT_TARGET": target(scope),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         # They test the models' SQL, which does not change from run to run.
         "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test",
@@ -90,11 +94,12 @@ def parsed_project(scope: TenantScope) -> Path:
     if not (folder / "manifest.json").exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         making = Path(tempfile.mkdtemp(dir=folder.parent, prefix="parsing-"))
-        parsing = PROCESSES.start(
-            ["compile", *COMPILED, "--target", target(scope)], environment(scope, run_id="parse") | _paths(making)
-        )
-        said, _ = parsing.communicate()
-        if parsing.returncode:
+        # Webservers and code servers parse too, and will not call dbt again.
+        told = environment(scope, run_id="parse") | _paths(making)
+        with PROCESSES.start(["compile", *COMPILED], told, keep=False) as parsing:
+            said = parsing.stdout.read()
+            failed = parsing.wait()
+        if failed:
             shutil.rmtree(making, ignore_errors=True)
             raise DbtFailed(f"dbt could not parse {PROJECT}:\n{said.decode(errors='replace')[-6000:]}")
         origins = dbt_lineage.models_origins(json.loads((making / "manifest.json").read_text()))
@@ -110,6 +115,25 @@ def parsed_project(scope: TenantScope) -> Path:
 def _columns_origins(parsed: Path) -> dict[str, lineage.Origins]:
     """By model, what its columns are made from (``dbt_lineage.models_origins``)."""
     return json.loads((parsed / LINEAGE).read_text())
+
+
+def made_ready(scope: TenantScope) -> None:
+    """Have a process import dbt and parse the tenant's project while this one does something else."""
+    PROCESSES.ready(_for_models(scope))
+
+
+def _for_models(scope: TenantScope) -> dict[str, str]:
+    """The environment of every call that runs models, but for what belongs to one call."""
+    return environment(scope, run_id="") | {
+        "DBT_PROJECT_DIR": os.fspath(PROJECT),
+        "DBT_PROFILES_DIR": os.fspath(PROJECT),
+        "DBT_PARTIAL_PARSE_FILE_PATH": os.fspath(parsed_project(scope) / "partial_parse.msgpack"),
+        "DBT_LOG_FORMAT": "json",
+        "DAGSTER_DBT_CLI": "true",
+        # Nobody reads them, and they are a quarter of a call: manifest, results and a log of every thought of dbt's.
+        "DBT_WRITE_JSON": "false",
+        "DBT_LOG_LEVEL_FILE": "none",
+    }
 
 
 def _paths(target_path: Path) -> dict[str, str]:
@@ -231,44 +255,15 @@ def run_models(
 
     Raises:
         DbtFailed: the message holds dbt's errors.
+        RetryRequested: what went wrong in the database can pass.
     """
-    from importlib.metadata import version as installed
-
-    from dagster_dbt.core.dbt_cli_invocation import DbtCliInvocation
-    from dagster_dbt.errors import DagsterDbtCliRuntimeError
-    from packaging.version import Version
-
     models = sorted(key.path[-1] for key in context.selected_asset_keys)
-    parsed = parsed_project(scope)
-    manifest = json.loads((parsed / "manifest.json").read_text())
-    working = Path(tempfile.mkdtemp(dir=parsed.parent, prefix=f"run-{context.run_id[:8]}-"))
-    try:
-        shutil.copy(parsed / "partial_parse.msgpack", working)
-        selected = [*models, f"+tag:{tag},config.materialized:view", *views]
-        process = PROCESSES.start(
-            [
-                *("build", "--target", target(scope), "--select", *selected),
-                *("--indirect-selection", "cautious", *event_time(first, last)),
-            ],
-            environment(scope, run_id=context.run_id)
-            | _paths(working)
-            | {"DBT_LOG_FORMAT": "json", "PYTHONUNBUFFERED": "1", "DAGSTER_DBT_CLI": "true"},
-        )
-        invocation = DbtCliInvocation(
-            process=process,
-            manifest=manifest,
-            dagster_dbt_translator=translator,
-            project_dir=PROJECT,
-            target_path=working,
-            raise_on_error=True,
-            context=context,
-            cli_version=Version(installed("dbt-core")),
-        )
-        # All events first: DuckDB lets nobody read the partition log while dbt still holds the file.
-        events, error = _all_events(invocation.stream(), DagsterDbtCliRuntimeError)
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
-    PROCESSES.replenish()
+    selected = [*models, f"+tag:{tag},config.materialized:view", *views]
+    arguments = [
+        *("build", "--select", *selected),
+        *("--indirect-selection", "cautious", *event_time(first, last)),
+    ]
+    events, failure = _events(context, scope, translator, arguments)
     wanted = context.selected_output_names
     for event in events:
         if isinstance(event, dg.Output):
@@ -277,20 +272,50 @@ def run_models(
             key = context.asset_key_for_output(event.output_name)
             add_partition_figures(context, scope, key, figures.get(key.path[-1]), first, last)
         yield event
-    if error is not None:
-        said = str(error).partition(PARSED_ERRORS)[2].split()
-        raise DbtFailed(" ".join(said) or str(error)) from error
+    if failure is not None:
+        raise failure
 
 
-def _all_events(stream: Iterator[Any], failure: type[Exception]) -> tuple[list[Any], Exception | None]:
-    """What dbt reported, and the error it ended with: a test that failed is to be seen as a check."""
-    events = []
-    try:
-        for event in stream:
-            events.append(event)
-    except failure as error:
-        return events, error
-    return events, None
+@retrying()
+def _events(
+    context: dg.AssetExecutionContext, scope: TenantScope, translator: TenantTranslator, arguments: Sequence[str]
+) -> tuple[list[Any], DbtFailed | None]:
+    """What one call of dbt reports, as Dagster events, once it has ended: DuckDB lets nobody else in before.
+
+    With them the error that it ended with, if any: a test that failed is to be seen as a check.
+    """
+    from importlib.metadata import version as installed
+
+    from dagster_dbt.core.dbt_cli_invocation import DbtCliInvocation
+    from dagster_dbt.errors import DagsterDbtCliRuntimeError
+    from packaging.version import Version
+
+    parsed = parsed_project(scope)
+    manifest = json.loads((parsed / "manifest.json").read_text())
+    with tempfile.TemporaryDirectory(dir=parsed.parent, prefix=f"run-{context.run_id[:8]}-") as folder:
+        working = Path(folder)
+        told = _for_models(scope) | _paths(working) | {"PIPELINE_RUN_ID": context.run_id}
+        with PROCESSES.start(arguments, told) as call:
+            invocation = DbtCliInvocation(
+                process=call,
+                manifest=manifest,
+                dagster_dbt_translator=translator,
+                project_dir=PROJECT,
+                target_path=working,
+                raise_on_error=True,
+                context=context,
+                cli_version=Version(installed("dbt-core")),
+            )
+            events = []
+            try:
+                for event in invocation.stream():
+                    events.append(event)
+            except DagsterDbtCliRuntimeError as error:
+                said = " ".join(str(error).partition(PARSED_ERRORS)[2].split()) or str(error)
+                if call.returncode == TRY_AGAIN:
+                    raise WarehouseUnavailable(said) from error
+                return events, DbtFailed(said)
+            return events, None
 
 
 def add_partition_figures(

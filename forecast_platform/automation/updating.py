@@ -14,7 +14,6 @@ from forecast_platform.automation.closing import day_job_name
 from forecast_platform.automation.requests import Runs, ever_made, was_made, why_not_yet
 from forecast_platform.changes import ANYHOW, OPEN
 from forecast_platform.days import days_between, in_words
-from forecast_platform.dbt_process import PROCESSES
 from forecast_platform.io_managers.fence import PARENT_RUN_TAG
 from forecast_platform.io_managers.retries import retrying
 from forecast_platform.runs import Step, end_orphans, make_waiting, progress_logger, run_step
@@ -56,8 +55,7 @@ def build_update_job(scope: TenantScope, build: Callable[[TenantScope], dg.Defin
         context.log.info(f"waiting: {in_words(each.day for each in waiting)}")
         loggers = dg.Definitions(loggers={"progress": progress_logger(lambda told: _tell(context, told))})
         definitions = dg.Definitions.merge(build(inside), loggers)
-        with PROCESSES.kept_ready():
-            steps = make_waiting(inside, lambda step: _make(context, definitions, inside, step))
+        steps = make_waiting(inside, lambda step: _make(context, definitions, inside, step))
         context.add_output_metadata({"runs": len(steps), "days": in_words(each.day for each in waiting)})
 
     @dg.job(name=update_job_name(scope), description=bring_up_to_date.description)

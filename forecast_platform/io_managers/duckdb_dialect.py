@@ -18,7 +18,8 @@ import pyarrow as pa
 import sqlalchemy as sa
 from duckdb_engine import Dialect
 
-from forecast_platform.io_managers.file_lock import LOCKED, PATIENCE_SECONDS, retry_while_locked
+from forecast_platform.database_errors import LOCKED
+from forecast_platform.io_managers.file_lock import PATIENCE_SECONDS, retry_while_locked
 from forecast_platform.io_managers.statements import Query, statement
 from forecast_platform.io_managers.warehouse import Parameters, Session, Warehouse, WarehouseError, WarehouseUnavailable
 

@@ -10,13 +10,12 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from forecast_platform.database_errors import LOCKED
+
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 120.0
 """How long a connection waits. Steps of one tenant take turns, so a file is rarely held for long."""
-
-LOCKED = "Could not set lock on file"
-"""How DuckDB says that another process has the file. The word "lock" alone is also in "block", and in files' names."""
 
 
 def retry_while_locked(

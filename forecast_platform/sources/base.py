@@ -1,6 +1,6 @@
 """What a source is: something that can say what has arrived and open it.
 
-Here are the protocol, the arrival and the two errors that every source shares. How the rows of an arrival look is
+Here are the protocol, the arrival and the errors that every source shares. How the rows of an arrival look is
 in ``shapes``, keeping them is in ``landing``; no I/O happens here.
 """
 
@@ -20,6 +20,13 @@ Format = Literal["csv", "parquet"]
 
 class SourceError(ValueError):
     """A source cannot be read at all: unknown folder, table or variable. The message says which and the way out."""
+
+
+class SourceUnavailable(SourceError, ConnectionError):
+    """A source cannot be had just now: network or server away, a file locked. A step that meets it is run again.
+
+    As a ``ConnectionError`` it is known to whoever repeats what can pass, without knowing of sources.
+    """
 
 
 class Refused(ValueError):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
@@ -17,7 +19,7 @@ from typing import Any, BinaryIO
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from forecast_platform.sources.base import Arrival, Format, SourceError, resolve_url
+from forecast_platform.sources.base import Arrival, Format, SourceError, SourceUnavailable, resolve_url
 from forecast_platform.sources.shapes import Folder, Rows
 
 _log = logging.getLogger(__name__)
@@ -62,14 +64,18 @@ class FileSource:
         while it is read.
 
         Raises:
-            SourceError: there is no such folder.
+            SourceUnavailable: the folder is there and its server is not: network away, a stale mount.
+            SourceError: there is no such folder. A share that is not mounted looks like a mistyped name, and mounting
+                takes longer than a step's retries: whoever asks next finds the files, none is lost by then.
         """
-        place = self._place()
+        with self._reaching():
+            place = self._place()
+            found = self._files(place)
         patterns: list[tuple[str, Format, str | None]] = [
             (join.pattern, join.format, join.name) for join in self.rows.joins
         ]
         patterns.append((self._folder.pattern, self._folder.format, None))
-        for path, info in sorted(self._files(place).items()):
+        for path, info in sorted(found.items()):
             name = path[len(place.root) + 1 :]
             feeds = next((p for p in patterns if matches_glob(name, p[0])), None)
             if feeds is not None and self._complete(place, path, info, now):
@@ -78,11 +84,22 @@ class FileSource:
     def high_water(self, *, now: datetime) -> None:
         """None: that a file is new is seen from its name, size and times."""
 
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, SourceError | FileNotFoundError | NotADirectoryError | PermissionError):
+                raise
+            raise SourceUnavailable(
+                f"the folder {self._folder.url!r} of the source {self.name!r} cannot be reached just now: {error}"
+            ) from error
+
     def _place(self) -> _Place:
         url = resolve_url(self._folder.url, self._variables)
         fs, root = fsspec.core.url_to_fs(url)
         root = os.path.realpath(root) if isinstance(fs, LocalFileSystem) else root.rstrip("/")
-        if not fs.isdir(root):
+        if not _is_folder(fs, root):
             raise SourceError(
                 f"the folder {self._folder.url!r} of the source {self.name!r} is not there:"
                 " create it, mount it, or correct its url"
@@ -123,6 +140,16 @@ class FileSource:
             fingerprint=state,
             unchanged=lambda: _state(place.fs.info(path)) == state,
         )
+
+
+def _is_folder(fs: Any, root: str) -> bool:
+    """Whether there is a folder; unlike ``fs.isdir``, a local one that cannot be looked at is not taken as missing."""
+    if not isinstance(fs, LocalFileSystem):
+        return fs.isdir(root)
+    try:
+        return stat.S_ISDIR(os.stat(root).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def matches_glob(name: str, pattern: str) -> bool:

@@ -21,7 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from forecast_platform.sources.base import Arrival, SourceError, resolve_url
+from forecast_platform.database_errors import can_pass
+from forecast_platform.sources.base import Arrival, SourceError, SourceUnavailable, resolve_url
 from forecast_platform.sources.shapes import Query, Rows
 
 
@@ -73,7 +74,8 @@ class SqlSource:
         All pages are read in one transaction.
 
         Raises:
-            SourceError: the database, the table or a column is not there.
+            SourceUnavailable: the database is away or locked.
+            SourceError: the database, the table or a column is not there, or refuses the user.
         """
         with self._connected() as connection:
             origin = self._origin(connection)
@@ -127,7 +129,8 @@ class SqlSource:
         except (sa.exc.SQLAlchemyError, ImportError) as error:
             # Messages of drivers may hold the password of the URL; the first line of what they say does not.
             said = str(getattr(error, "orig", None) or error).splitlines()[0][:300]
-            raise SourceError(f"the database of the source {self.name!r} cannot be read: {said}") from None
+            kind = SourceUnavailable if can_pass(error) else SourceError
+            raise kind(f"the database of the source {self.name!r} cannot be read: {said}") from None
         finally:
             if engine is not None:
                 engine.dispose()

@@ -1,59 +1,211 @@
-"""dbt's process, started when it is asked for or ahead of that."""
+"""dbt's process: kept for the next call, which finds nothing of the one before."""
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
-from forecast_platform.dbt_process import DbtProcesses
+import duckdb
+import pytest
+
+from forecast_platform.dbt_process import PROJECT, DbtCall, DbtProcesses
+from forecast_platform.io_managers.warehouse import Warehouse, open_warehouse
+from forecast_platform_tests.dbt.shop import Dbt, day, days_of, open_shop, put_events, rows
+from forecast_platform_tests.dbt.test_dbt_child import SELECT, alive, wait_until
+from forecast_platform_tests.dbt.test_incremental import a_month
 
 HELP = (["--help"], {})
 
 
-def said(process) -> str:
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, output
-    return output.decode()
+@pytest.fixture
+def processes() -> Iterator[DbtProcesses]:
+    made = DbtProcesses()
+    yield made
+    made.end()
 
 
-def test_a_process_that_was_ready_serves_one_call_and_none_is_left_over():
-    processes = DbtProcesses()
-    with processes.kept_ready():
-        processes.replenish()
-        ready = processes._spare
-        processes.replenish()
-        assert processes._spare is ready
-        used = processes.start(*HELP)
-        assert used is ready and processes._spare is None
-        assert "SQL transformations" in said(used)
-        assert used.args[1:] == ["--help"]
-        processes.replenish()
-        left_over = processes._spare
-        assert left_over.poll() is None
-    assert left_over.poll() == -signal.SIGKILL
+def said(call: DbtCall, code: int = 0) -> str:
+    with call:
+        output = call.stdout.read().decode()
+        assert call.wait(timeout=120) == code, output
+    return output
 
 
-def test_one_that_died_waiting_is_replaced():
-    processes = DbtProcesses()
-    with processes.kept_ready():
-        processes.replenish()
-        dead = processes._spare
-        dead.kill()
-        dead.wait()
-        used = processes.start(*HELP)
-        assert used is not dead and "SQL transformations" in said(used)
+def child_of(process: int) -> int:
+    """The only child of a process; dbt's server has one while it serves a call."""
+    (child,) = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return int(child)
 
 
-def test_nothing_is_started_ahead_where_nobody_keeps_processes_ready():
-    processes = DbtProcesses()
-    processes.replenish()
-    assert processes._spare is None
-    assert "SQL transformations" in said(processes.start(*HELP))
+@pytest.fixture
+def built(warehouse: Warehouse, tmp_path: Path) -> Dbt:
+    """A shop in either warehouse whose first days are built."""
+    return shop_of(warehouse, tmp_path)
 
 
-def test_the_child_sees_the_environment_of_its_call():
-    processes = DbtProcesses()
-    with processes.kept_ready():
-        processes.replenish()
-        failed = processes.start(["parse"], {"DBT_PROFILES_DIR": "/nowhere/of/this/call"})
-        output, _ = failed.communicate(timeout=60)
-    assert failed.returncode == 2 and b"/nowhere/of/this/call" in output
+def shop_of(warehouse: Warehouse, folder: Path) -> Dbt:
+    dbt = Dbt(warehouse, folder / f"target_{warehouse.tenant}")
+    open_shop(warehouse)
+    put_events(warehouse, a_month())
+    dbt.manifests.pop(dbt._parsed_for, None)  # so that it is parsed into this folder
+    dbt.build(0, 2, "tag:staging", "daily_sales")
+    return dbt
+
+
+def run_of(dbt: Dbt, folder: Path, *arguments: str, **more: str) -> tuple[Sequence[str], dict[str, str]]:
+    """A call as a step makes it: from the project parsed before, into a folder of its own."""
+    own = {"DBT_TARGET_PATH": str(folder / "own"), "DBT_LOG_PATH": str(folder / "own")}
+    parsed = {"DBT_PARTIAL_PARSE_FILE_PATH": str(dbt.target_path / "partial_parse.msgpack")}
+    return [*SELECT, *arguments], dbt._variables(**own, **parsed, **more)
+
+
+def test_one_process_serves_call_after_call(processes: DbtProcesses):
+    processes.ready()
+    server = processes._idle
+    for _ in range(2):
+        call = processes.start(*HELP)
+        assert processes._idle is None and call.args[1:] == ["--help"]
+        assert "SQL transformations" in said(call)
+        assert processes._idle is server
+    processes.end()
+    assert server._process.returncode == -signal.SIGKILL
+
+
+def test_a_process_that_was_started_for_one_call_ends_with_it(processes: DbtProcesses):
+    call = processes.start(*HELP, keep=False)
+    assert "SQL transformations" in said(call)
+    assert processes._idle is None and call._server._process.returncode == -signal.SIGKILL
+
+
+def test_one_that_died_waiting_is_replaced(processes: DbtProcesses):
+    processes.ready()
+    dead = processes._idle
+    dead._process.kill()
+    dead._process.wait()
+    call = processes.start(*HELP)
+    assert call._server is not dead and "SQL transformations" in said(call)
+
+
+def test_threads_that_call_at_once_have_a_process_each_and_one_is_kept(processes: DbtProcesses):
+    heard: list[str] = []
+    calls = [processes.start(*HELP) for _ in range(2)]
+    threads = [threading.Thread(target=lambda call=call: heard.append(said(call))) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(heard) == 2 and all("SQL transformations" in each for each in heard)
+    ended = [call._server._process.returncode for call in calls]
+    assert sorted(ended, key=str) == [-signal.SIGKILL, None]
+
+
+def test_calls_run_on_the_parsed_project_each_for_its_own_run_and_leave_the_file(
+    processes: DbtProcesses, built: Dbt, tmp_path: Path
+):
+    processes.ready(run_of(built, tmp_path)[1])
+    for last in (4, 6):
+        asked = run_of(built, tmp_path, *days_of(0, last), PIPELINE_RUN_ID=f"run {last}")
+        assert "Unable to do partial parsing" not in said(processes.start(*asked))
+        logged = "select distinct run_id from partition_log where asset = 'daily_sales'"
+        assert rows(built.warehouse, logged) == [(f"run {last}",)]
+        assert rows(built.warehouse, "select max(sale_date) from daily_sales") == [(day(last),)]
+
+
+def test_a_failed_call_leaves_nothing_to_the_next(processes: DbtProcesses, built: Dbt, tmp_path: Path):
+    assert "no days given" in said(processes.start(*run_of(built, tmp_path)), code=1)
+    server = processes._idle
+    assert "No such option" in said(processes.start(["run", "--no-such-flag"], {}), code=2)
+    nowhere = run_of(built, tmp_path, DBT_PROFILES_DIR="/nowhere/of/this/call")
+    assert "/nowhere/of/this/call" in said(processes.start(*nowhere), code=2)
+    said(processes.start(*run_of(built, tmp_path, *days_of(0, 4))))
+    assert processes._idle is server
+
+
+def test_a_call_of_another_tenant_works_on_its_own_warehouse(processes: DbtProcesses, tmp_path: Path):
+    shops = [shop_of(open_warehouse(f"duckdb:///{tmp_path}/warehouse", name), tmp_path) for name in ("one", "two")]
+    for last, dbt in enumerate((*shops, shops[0]), start=3):
+        said(processes.start(*run_of(dbt, tmp_path, *days_of(0, last))))
+    made = [rows(dbt.warehouse, "select max(sale_date) from daily_sales") for dbt in shops]
+    assert made == [[(day(5),)], [(day(4),)]]
+
+
+def test_a_call_that_is_killed_says_so_and_the_next_one_works(processes: DbtProcesses, built: Dbt, tmp_path: Path):
+    asked = run_of(built, tmp_path, *days_of(0, 4))
+    killed = processes.start(asked[0], asked[1] | {"FORECAST_CRASH_AT": "dbt_after_insert"})
+    said(killed, code=-signal.SIGKILL)
+    assert rows(built.warehouse, "select max(sale_date) from daily_sales") == [(day(2),)]
+    said(processes.start(*asked))
+    assert rows(built.warehouse, "select max(sale_date) from daily_sales") == [(day(4),)]
+
+
+@pytest.fixture
+def waiting(processes: DbtProcesses, duckdb_warehouse: Warehouse, tmp_path: Path) -> Iterator[DbtCall]:
+    """A call that waits for the file, which the test holds."""
+    dbt = shop_of(duckdb_warehouse, tmp_path)
+    with duckdb.connect(dbt.warehouse.dbt_environment()["PIPELINE_DUCKDB_PATH"]):
+        call = processes.start(*run_of(dbt, tmp_path, *days_of(0, 4)))
+        yield call
+        if call.returncode is None:
+            call.__exit__()
+
+
+def test_a_call_whose_server_is_killed_is_killed_with_it(waiting: DbtCall):
+    assert child_of(waiting._server._process.pid) == waiting.pid
+    waiting._server._process.kill()
+    said(waiting, code=-signal.SIGKILL)
+    assert wait_until(lambda: not alive(waiting.pid))
+
+
+def test_a_call_that_nobody_reads_to_its_end_is_ended(waiting: DbtCall):
+    with pytest.raises(RuntimeError, match="a step's own"), waiting:
+        raise RuntimeError("a step's own")
+    assert waiting.wait() == -signal.SIGKILL
+    assert wait_until(lambda: not alive(waiting.pid))
+
+
+def test_an_interrupt_reaches_the_call(waiting: DbtCall):
+    with pytest.raises(TimeoutError):
+        waiting.wait(timeout=0.5)
+    waiting.send_signal(signal.SIGINT)
+    assert wait_until(lambda: not alive(waiting.pid))
+
+
+CALLS = """
+import sys
+from forecast_platform.dbt_process import PROCESSES
+call = PROCESSES.start(["--help"], {})
+call.stdout.read(), call.wait()
+print(PROCESSES._idle._process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("end", [subprocess.Popen.kill, lambda process: process.communicate("")])
+def test_the_process_ends_with_the_one_that_keeps_it(end: Callable[[subprocess.Popen], object]):
+    keeper = subprocess.Popen(
+        [sys.executable, "-c", CALLS], cwd=PROJECT.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    server = int(keeper.stdout.readline())
+    assert alive(server)
+    end(keeper)
+    keeper.wait()
+    assert wait_until(lambda: not alive(server), seconds=5)
+
+
+@pytest.mark.slow
+def test_thirty_calls_take_no_more_memory_than_two(
+    processes: DbtProcesses, duckdb_warehouse: Warehouse, tmp_path: Path
+):
+    dbt = shop_of(duckdb_warehouse, tmp_path)
+    held = []
+    for _ in range(30):
+        said(processes.start(*run_of(dbt, tmp_path, *days_of(0, 4))))
+        resident = Path(f"/proc/{processes._idle._process.pid}/statm").read_text().split()[1]
+        held.append(int(resident) * os.sysconf("SC_PAGE_SIZE"))
+    assert held[-1] - held[1] < 1_000_000, held
+    assert len(os.listdir(f"/proc/{os.getpid()}/fd")) < 100

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import sqlite3
+from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -10,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
-from forecast_platform.sources.base import SourceError
+from forecast_platform.sources.base import SourceError, SourceUnavailable
 from forecast_platform.sources.facts import facts_of
 from forecast_platform.sources.landing import Landing, land, landed_frame
 from forecast_platform.sources.opening import open_source
@@ -197,3 +200,36 @@ def _land_other(url: str, folder) -> None:
     )
     source = open_source("raw_sales", parsed, timezone="UTC", variables={"SECRET": "hunter2"})
     land(source, landed_frame([]), Landing(folder.as_uri(), "tenant", "UTC"), NOW)
+
+
+def test_a_file_that_another_process_keeps_locked_may_pass_and_a_table_that_is_not_there_may_not(tmp_path):
+    url = f"sqlite:///{tmp_path / 'till.db'}?timeout=0"
+    Till(url, tmp_path).insert(1)
+    with closing(sqlite3.connect(tmp_path / "till.db", isolation_level=None)) as other:
+        other.execute("begin exclusive")
+        with pytest.raises(SourceUnavailable, match="database is locked"):
+            _read(url, "sales")
+        other.execute("rollback")
+    assert len(_read(url, "sales")) == 1
+    with pytest.raises(SourceError, match="nothing_here") as lasting:
+        _read(url, "nothing_here")
+    assert not isinstance(lasting.value, SourceUnavailable)
+
+
+def test_a_server_that_is_down_may_come_back_and_a_user_that_it_does_not_know_will_not(postgres_url, tmp_path):
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        down = f"postgresql+psycopg2://till@127.0.0.1:{free.getsockname()[1]}/till"
+    with pytest.raises(SourceUnavailable, match="refused"):
+        _read(down, "sales")
+    stranger = sa.make_url(postgres_url).set(username="stranger")
+    with pytest.raises(SourceError, match="FATAL") as lasting:
+        _read(stranger.render_as_string(hide_password=False), "sales")
+    assert not isinstance(lasting.value, SourceUnavailable)
+
+
+def _read(url: str, table: str) -> list:
+    columns = {"sold_at": "sold_at", "sku": "sku", "quantity": "units"}
+    given = {"kind": "sql", "url": url, "page_by": "id", "columns": columns, "table": table}
+    parsed = TypeAdapter(SqlSales).validate_python(given)
+    return list(open_source("raw_sales", parsed, timezone="UTC", variables={}).discover(now=NOW))
