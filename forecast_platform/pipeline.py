@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from yaml import YAMLError
 
 from forecast_platform import settings as platform_settings
+from forecast_platform.alerts.sensor import build_alerts_sensor
 from forecast_platform.assets.champions import build_champions_asset
 from forecast_platform.assets.checks import build_checks
 from forecast_platform.assets.daily_sales import build_daily_sales_asset
@@ -71,7 +72,7 @@ class ForecastPipeline(dg.Component):
 
     @classmethod
     def get_spec(cls) -> dg.ComponentTypeSpec:
-        return dg.ComponentTypeSpec(description=cls.__doc__, produces=["asset", "asset_check", "job"])
+        return dg.ComponentTypeSpec(description=cls.__doc__, produces=["asset", "asset_check", "job", "sensor"])
 
     @classmethod
     def load(cls, attributes: Tenant | None, context: dg.ComponentLoadContext) -> ForecastPipeline:
@@ -115,6 +116,7 @@ def build_tenant(scope: TenantScope) -> dg.Definitions:
                 description=f"The whole chain of {scope.name} for one closed day or a range of them.",
             )
         ],
+        sensors=[build_alerts_sensor(scope)],
         resources={
             scope.replace_key: managers["replace"],
             scope.ledger_key: managers["ledger"],

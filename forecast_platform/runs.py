@@ -17,6 +17,7 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from dagster_shared.error import SerializableErrorInfo
 
 from forecast_platform.assets.scope import REASON_TAG, REQUESTED_BY_TAG, TenantScope
 from forecast_platform.days import ranges
@@ -243,13 +244,17 @@ def _with_companions(definitions: dg.Definitions, keys: Sequence[dg.AssetKey]) -
 
 def _first_reason(result: dg.ExecuteInProcessResult, scope: TenantScope, step: Step) -> str:
     for event in result.filter_events(lambda each: each.is_step_failure):
-        error = event.step_failure_data.error
-        # Below Dagster's wrappers is what our own code raised, with the way out; what caused that in turn says less.
-        while error is not None and error.cause is not None and (error.cls_name or "").startswith(WRAPPERS):
-            error = error.cause
-        message = error.message.strip() if error else "no reason given"
+        message = own_reason(event.step_failure_data.error)
         return f"{event.step_key} failed for {step.first} to {step.last} of {scope.name}: {message}"
     return f"the run of {', '.join(step.assets)} for {step.first} to {step.last} of {scope.name} failed"
+
+
+def own_reason(error: SerializableErrorInfo | None) -> str:
+    """What our own code said as a step failed: below Dagster's wrappers, with the way out. What caused that in turn
+    says less."""
+    while error is not None and error.cause is not None and (error.cls_name or "").startswith(WRAPPERS):
+        error = error.cause
+    return error.message.strip() if error else "no reason given"
 
 
 def progress_logger(report: Callable[[Progress], None]) -> dg.LoggerDefinition:

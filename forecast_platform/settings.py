@@ -8,6 +8,7 @@ its ``defs.yaml``, not here.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -33,6 +34,7 @@ class Settings:
         state: SQLAlchemy URL of the platform's state, ``sqlite:///file`` (default, under ``home``) or ``postgresql://…``.
         tenants: folder with one folder a tenant, each with a ``defs.yaml``; default: ``defs`` of this package.
         executor: how a run's steps are executed; DuckDB allows one process, so ``in_process`` only.
+        ui_url: where people open the Dagster UI; links in alerts begin with it.
         crash_at: name of a crash point at which the process kills itself; for fault tests only.
     """
 
@@ -43,6 +45,7 @@ class Settings:
     state: str | None = None
     tenants: str | None = None
     executor: Executor = "in_process"
+    ui_url: str = "http://localhost:3000"
     crash_at: str | None = None
 
     @property
@@ -70,6 +73,8 @@ class Settings:
             raise SettingsError(
                 f"FORECAST_EXECUTOR is {self.executor!r}; it must be one of {', '.join(get_args(Executor))}"
             )
+        if not re.fullmatch(r"https?://[^\s|<>\"]+", self.ui_url):
+            raise SettingsError(f"FORECAST_UI_URL is {self.ui_url!r}; it must be http://host:port or https://host")
         if self.backend == "duckdb" and self.executor != "in_process":
             raise SettingsError(
                 f"FORECAST_EXECUTOR={self.executor} needs several processes, and DuckDB lets one in at a time:"
