@@ -1,4 +1,4 @@
-"""The command line: ``demo``, ``run``, ``status``, ``migrate``. Arguments in, text out; work is done elsewhere.
+"""The command line: ``demo``, ``run``, ``status``, ``migrate``, ``alerts``. Arguments in, text out.
 
 Heavy imports happen inside the commands, so that ``--help`` and a bad argument answer at once.
 """
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
+from forecast_platform.alerts_cli import alerts
 from forecast_platform.arguments import DAY, CommandLineError, one_line_errors
 from forecast_platform.dbt_process import PROCESSES
 from forecast_platform.leaving import leave_after
@@ -43,6 +44,7 @@ def main() -> None:
 
 
 main.add_command(models)
+main.add_command(alerts)
 
 
 @main.command()

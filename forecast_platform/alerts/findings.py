@@ -170,10 +170,9 @@ class Observer:
 
     def _is_ours(self, run: dg.DagsterRun) -> bool:
         # A tenant's name may hold two underscores, as its jobs' names do; what stands last is the job's own.
-        return run.job_name.rpartition("__")[0] == self.scope.name or any(
-            key.path[0] == self.scope.name
-            for key in (*(run.asset_selection or ()), *(each.asset_key for each in run.asset_check_selection or ()))
-        )
+        if run.job_name.rpartition("__")[0] == self.scope.name or self._assets_of(run):
+            return True
+        return any(each.asset_key.path[0] == self.scope.name for each in run.asset_check_selection or ())
 
     def _failed(self, record: dg.RunRecord) -> FailedRun:
         run = record.dagster_run

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from forecast_platform import settings as platform_settings
 from forecast_platform.alerts.delivery import deliver
 from forecast_platform.alerts.findings import Observer
-from forecast_platform.alerts.incidents import Incident, Rules, judge
+from forecast_platform.alerts.incidents import Change, Incident, Rules, judge
 from forecast_platform.alerts.messages import incident_message
 from forecast_platform.alerts.record import AlertRecord
 from forecast_platform.assets.scope import TenantScope
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 SECONDS_BETWEEN = 30
 
@@ -70,17 +75,38 @@ def observe(
         known_runs=_runs_of(each for each in recent if each.ended_at is not None),
     )
     rules = Rules(timedelta(minutes=alerts.hold_minutes), alerts.good_evaluations)
-    said = []
     with record.transaction() as connection:
         held = record.open_incidents(connection)
-        for change in judge(look.findings, held, evaluations=look.evaluations, now=now, rules=rules):
-            incident = record.apply(connection, change)
-            if change.event:
-                message = _message_of(scope)(incident, change.event)
-                names = [channel.name for channel in alerts.channels]
-                record.queue(connection, incident, change.event, message, names, now)
-                said.append(f"{change.event}: {incident.title}")
-    return "; ".join(said) or f"nothing new; {len(look.findings)} things are wrong"
+        changes = judge(look.findings, held, evaluations=look.evaluations, now=now, rules=rules)
+        said = [_keep(scope, record, connection, change, now) for change in changes]
+    return "; ".join(filter(None, said)) or f"nothing new; {len(look.findings)} things are wrong"
+
+
+def _keep(scope: TenantScope, record: AlertRecord, connection: sa.Connection, change: Change, now: datetime) -> str:
+    """Record a change with the message about it, in one transaction; the message in words."""
+    incident = record.apply(connection, change)
+    if change.event is None:
+        return ""
+    zone, ui_url = scope.tenant.timezone, scope.settings.ui_url
+    message = incident_message(scope.name, incident, change.event, timezone=zone, ui_url=ui_url)
+    channels = [channel.name for channel in scope.tenant.alerts.channels]
+    record.queue(connection, incident, change.event, message, channels, now)
+    return f"{change.event}: {incident.title}"
+
+
+def end_by_hand(scope: TenantScope, number: int, now: datetime) -> Incident | None:
+    """End an open incident that nothing will put right, as a run that nobody wants again; None if there is none.
+
+    A check that still fails opens a new one.
+    """
+    record = AlertRecord(scope.state, scope.name)
+    with record.transaction() as connection:
+        for incident in record.open_incidents(connection):
+            if incident.id == number:
+                ended = replace(incident, ended_at=now, what=f"{incident.what} (ended by hand)")
+                _keep(scope, record, connection, Change(ended, "ended" if incident.told else None), now)
+                return ended
+    return None
 
 
 def deliver_pending(scope: TenantScope, now: datetime) -> list[str]:
@@ -89,14 +115,5 @@ def deliver_pending(scope: TenantScope, now: datetime) -> list[str]:
     return deliver(record, scope.tenant.alerts.channels, platform_settings.variables(), now)
 
 
-def _message_of(scope: TenantScope) -> Callable:
-    def message(incident: Incident, event):
-        return incident_message(
-            scope.name, incident, event, timezone=scope.tenant.timezone, ui_url=scope.settings.ui_url
-        )
-
-    return message
-
-
-def _runs_of(incidents) -> set[str]:
+def _runs_of(incidents: Iterable[Incident]) -> set[str]:
     return {run["run_id"] for each in incidents if each.kind == "run" for run in each.details["runs"]}
