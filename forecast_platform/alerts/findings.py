@@ -243,21 +243,26 @@ class Observer:
         return any(self._is_ours(run) and asked_of(run, self._assets_of(run)) == failure.asked for run in runs)
 
     def stale(self) -> Finding | None:
-        """Whether the newest closed day is overdue. A tenant that has never published is being set up, not stale."""
-        key, closed = self.scope.key(PUBLISHED), self.scope.today() - timedelta(days=1)
+        """Whether a closed day is overdue. A tenant that has never published is being set up, not stale."""
+        key = self.scope.key(PUBLISHED)
         if not self._graph.has(key):
             return None
+        # The newest day that is due: the night after, when the next one has closed and is not due, is no relief.
+        day = self.scope.today() - timedelta(days=1)
+        while self._due(day) > self.now:
+            day -= timedelta(days=1)
         log = self.instance.event_log_storage
         made = dg.DagsterEventType.ASSET_MATERIALIZATION
-        if log.get_latest_storage_id_by_partition(key, made, {closed.isoformat()}):
+        if log.get_latest_storage_id_by_partition(key, made, {day.isoformat()}):
             return None
         held = self.instance.get_materialized_partitions(key)
         if not held:
             return None
-        zone = ZoneInfo(self.scope.tenant.timezone)
-        close = datetime.combine(closed + timedelta(days=1), time(0), zone)
-        due = close.astimezone(UTC) + timedelta(minutes=self.scope.tenant.alerts.stale_after_minutes)
-        return stale_finding(PUBLISHED, date.fromisoformat(max(held)), closed=closed, due_at=due, now=self.now)
+        return stale_finding(PUBLISHED, date.fromisoformat(max(held)), day=day, due_at=self._due(day))
+
+    def _due(self, day: date) -> datetime:
+        close = datetime.combine(day + timedelta(days=1), time(0), ZoneInfo(self.scope.tenant.timezone))
+        return close.astimezone(UTC) + timedelta(minutes=self.scope.tenant.alerts.stale_after_minutes)
 
 
 def alert_kind(name: str, metadata: Mapping[str, object], evaluation: AssetCheckEvaluation) -> Kind | None:

@@ -260,24 +260,20 @@ def _affected_by(failures: list[FailedRun]) -> str:
     return listed(assets) + span
 
 
-def stale_finding(
-    asset: str, newest: date, *, closed: date, due_at: datetime, now: datetime, run_id: str | None = None
-) -> Finding | None:
-    """Stale data: ``asset``, the last of the chain, is made up to ``newest``, and ``closed`` was due at ``due_at``."""
-    if newest >= closed or now < due_at:
+def stale_finding(asset: str, newest: date, *, day: date, due_at: datetime) -> Finding | None:
+    """Stale data: ``asset``, the last of the chain, is made up to ``newest``, and ``day`` was due at ``due_at``."""
+    if newest >= day:
         return None
-    behind = (closed - newest).days
+    behind = (day - newest).days
     first = newest + timedelta(days=1)
     return Finding(
         kind="stale",
         subject=asset,
-        title=f"Data is stale: nothing is published for {closed}",
-        what=f"The newest published day is {newest}, {behind} {'day' if behind == 1 else 'days'} behind.",
-        affects=f"forecasts and everything made from them, of {first}" + (f" to {closed}" if closed > first else ""),
-        # The day after the newest one was due one day earlier for each day behind.
+        title=f"Data is stale: nothing is published for {day}",
+        what=f"The newest published day is {newest}, {behind} {'day' if behind == 1 else 'days'} behind what is due.",
+        affects=f"forecasts and everything made from them, of {first}" + (f" to {day}" if day > first else ""),
+        # The first missing day was due a day earlier for each that followed.
         since=due_at - timedelta(days=behind - 1),
-        run_id=run_id,
-        evaluation=None,
     )
 
 

@@ -151,21 +151,10 @@ def test_failures_of_several_ranges_say_all_days():
 
 
 @pytest.mark.parametrize(
-    ("newest", "minutes", "since"),
-    [
-        (19, 0, None),
-        (18, -1, None),
-        (18, 0, datetime(2026, 1, 20, 6, tzinfo=UTC)),
-        (14, 0, datetime(2026, 1, 16, 6, tzinfo=UTC)),
-    ],
+    ("newest", "since"),
+    [(20, None), (19, None), (18, datetime(2026, 1, 20, 6, tzinfo=UTC)), (14, datetime(2026, 1, 16, 6, tzinfo=UTC))],
 )
-def test_data_is_stale_since_the_first_missing_day_was_due(newest: int, minutes: int, since: datetime | None):
+def test_data_is_stale_since_the_first_missing_day_was_due(newest: int, since: datetime | None):
     due = datetime(2026, 1, 20, 6, tzinfo=UTC)
-    finding = stale_finding(
-        "publications",
-        date(2026, 1, newest),
-        closed=date(2026, 1, 19),
-        due_at=due,
-        now=due + timedelta(minutes=minutes),
-    )
+    finding = stale_finding("publications", date(2026, 1, newest), day=date(2026, 1, 19), due_at=due)
     assert (finding and finding.since) == since
