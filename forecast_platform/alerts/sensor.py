@@ -32,6 +32,7 @@ FIRST_LOOK = timedelta(days=1)
 
 def build_alerts_sensor(scope: TenantScope) -> dg.SensorDefinition:
     """A tenant's alerts. It is on from the start: with the default settings it writes to the log."""
+    ended_before: dict = {}
 
     @dg.sensor(
         name=f"{scope.name}__alerts",
@@ -44,7 +45,7 @@ def build_alerts_sensor(scope: TenantScope) -> dg.SensorDefinition:
 
         now = get_current_datetime()
         try:
-            said = observe(scope, context.instance, context.repository_def, now, context.cursor)
+            said = observe(scope, context.instance, context.repository_def, now, context.cursor, ended_before)
         finally:
             # Whatever is wrong with looking, what is recorded is sent.
             wrong = deliver_pending(scope, now)
@@ -63,13 +64,14 @@ def observe(
     repository: dg.RepositoryDefinition,
     now: datetime,
     cursor: str | None,
+    ended_before: dict,
 ) -> str:
     """Look once, record what begins, goes on and ends, with the messages about it; say so in words."""
     alerts = scope.tenant.alerts
     record = AlertRecord(scope.state, scope.name)
     since = (datetime.fromisoformat(cursor) if cursor else now - FIRST_LOOK) - OVERLAP
     recent = record.recent_incidents(ended_after=since - FIRST_LOOK)
-    look = Observer(scope, instance, repository, now).look(
+    look = Observer(scope, instance, repository, now, ended_before).look(
         failed_since=since,
         open_incidents=[each for each in recent if each.ended_at is None],
         known_runs=_runs_of(each for each in recent if each.ended_at is not None),
