@@ -23,6 +23,7 @@ import click
 
 from forecast_platform import logs
 from forecast_platform import settings as platform_settings
+from forecast_platform.alerts_cli import alerts
 from forecast_platform.arguments import DAY, CommandLineError, one_line_errors
 from forecast_platform.audit_cli import audit
 from forecast_platform.dbt_process import PROCESSES
@@ -52,6 +53,7 @@ def main() -> None:
 main.add_command(models)
 main.add_command(audit)
 main.add_command(report)
+main.add_command(alerts)
 
 
 @main.command()

@@ -19,6 +19,7 @@ import dagster as dg
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from dagster._time import get_current_datetime
+from dagster_shared.error import SerializableErrorInfo
 
 from forecast_platform.assets.scope import REASON_TAG, REQUESTED_BY_TAG, TENANT_TAG, TenantScope
 from forecast_platform.changes import ANYHOW, OPEN, ChangedDay
@@ -315,13 +316,17 @@ def _with_companions(definitions: dg.Definitions, keys: Sequence[dg.AssetKey]) -
 
 def _first_reason(result: dg.ExecuteInProcessResult, scope: TenantScope, step: Step) -> str:
     for event in result.filter_events(lambda each: each.is_step_failure):
-        error = event.step_failure_data.error
-        # Below Dagster's wrappers is what our own code raised, with the way out; what caused that in turn says less.
-        while error is not None and error.cause is not None and (error.cls_name or "").startswith(WRAPPERS):
-            error = error.cause
-        message = error.message.strip() if error else "no reason given"
+        message = own_reason(event.step_failure_data.error)
         return f"{event.step_key} failed for {step.first} to {step.last} of {scope.name}: {message}"
     return f"the run of {', '.join(step.assets)} for {step.first} to {step.last} of {scope.name} failed"
+
+
+def own_reason(error: SerializableErrorInfo | None) -> str:
+    """What our own code said as a step failed: below Dagster's wrappers, with the way out. What caused that in turn
+    says less."""
+    while error is not None and error.cause is not None and (error.cls_name or "").startswith(WRAPPERS):
+        error = error.cause
+    return error.message.strip() if error else "no reason given"
 
 
 def progress_logger(report: Callable[[Progress], None], *also: logging.Handler) -> dg.LoggerDefinition:

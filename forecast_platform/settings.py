@@ -8,6 +8,7 @@ its ``defs.yaml``, not here.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -36,6 +37,7 @@ class Settings:
         tenants: folder with one folder a tenant, each with a ``defs.yaml``; default: ``defs`` of this package.
         executor: how a run's steps are executed; DuckDB allows one process, so ``in_process`` only.
         log: how entries of the log look, ``text`` for people or one line of ``json`` each.
+        ui_url: where people open the Dagster UI; links in alerts begin with it.
         crash_at: name of a crash point at which the process kills itself; for fault tests only.
     """
 
@@ -48,6 +50,7 @@ class Settings:
     tenants: str | None = None
     executor: Executor = "in_process"
     log: Log = "text"
+    ui_url: str = "http://localhost:3000"
     crash_at: str | None = None
 
     @property
@@ -81,6 +84,8 @@ class Settings:
             )
         if self.log not in get_args(Log):
             raise SettingsError(f"FORECAST_LOG is {self.log!r}; it must be one of {', '.join(get_args(Log))}")
+        if not re.fullmatch(r"https?://[^\s|<>\"]+", self.ui_url):
+            raise SettingsError(f"FORECAST_UI_URL is {self.ui_url!r}; it must be http://host:port or https://host")
         if self.backend == "duckdb" and self.executor != "in_process":
             raise SettingsError(
                 f"FORECAST_EXECUTOR={self.executor} needs several processes, and DuckDB lets one in at a time:"

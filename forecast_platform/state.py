@@ -55,6 +55,58 @@ ledger_seals = sa.Table(
     ),
 )
 
+incidents = sa.Table(
+    "incidents",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("affects", sa.Text, nullable=False),
+    sa.Column("run_id", sa.Text),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("told", sa.Boolean, nullable=False),
+    sa.Column("good_since", sa.DateTime(timezone=True)),
+    sa.Column("good_evaluations", sa.Integer, nullable=False),
+    sa.Column("last_evaluation", sa.Text),
+    sa.Column("ended_at", sa.DateTime(timezone=True)),
+    comment=(
+        "What was or is wrong, from when it was first seen until all was well for long enough. `since` is when it"
+        " began, `details` what later findings of the same matter rest on. The columns' meaning is"
+        " that of `alerts.incidents.Incident`."
+    ),
+)
+sa.Index(
+    "one_open_incident",
+    *(incidents.c[name] for name in ("tenant", "kind", "subject")),
+    unique=True,
+    sqlite_where=incidents.c.ended_at.is_(None),
+    postgresql_where=incidents.c.ended_at.is_(None),
+)
+
+alert_messages = sa.Table(
+    "alert_messages",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("incident", sa.Integer, sa.ForeignKey("incidents.id"), nullable=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("queued_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("sent_at", sa.DateTime(timezone=True)),
+    sa.Column("last_error", sa.Text),
+    sa.UniqueConstraint("incident", "event", "channel"),
+    comment="What people are told of incidents, a row a channel: recorded first, then sent, then marked as sent.",
+)
+
 
 class State:
     """The platform's state at a database URL. Constructing it opens nothing; its tables are made at first use."""

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from forecast_platform.alerts.settings import Alerts
 from forecast_platform.forecasting import model_specs
 from forecast_platform.sources.shapes import FactSources, SalesSource
 
@@ -164,6 +165,7 @@ class Tenant(BaseModel):
     )
     automation: Automation = Field(Automation(), description="when its runs start by themselves")
     monitoring: Monitoring = Field(Monitoring(), description="when a check of data or accuracy fails")
+    alerts: Alerts = Field(Alerts(), description="who is told when something is wrong, and when it is over")
     owners: tuple[str, ...] = Field((), description="who answers for the data: e-mail addresses or team:name")
 
     @field_validator("timezone")

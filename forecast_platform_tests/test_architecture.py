@@ -43,6 +43,12 @@ def test_pure_packages_import_neither_dagster_nor_a_database(package: str):
             assert name.split(".")[0] not in {"dagster", "dagster_dbt", *DATABASES}, f"{path} imports {name}"
 
 
+def test_what_is_an_incident_and_what_is_said_of_it_is_pure():
+    for path in (Path("alerts/incidents.py"), Path("alerts/messages.py"), Path("alerts/settings.py")):
+        for name in imports(path):
+            assert name.split(".")[0] not in {"dagster", *DATABASES}, f"{path} imports {name}"
+
+
 @pytest.mark.parametrize(
     ("package", "above"),
     [

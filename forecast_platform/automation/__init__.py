@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from forecast_platform.alerts.sensor import build_alerts_sensor
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.automation.closing import build_close_schedule, build_day_job, build_due_sensor
 from forecast_platform.automation.updating import build_changes_sensor, build_rerun_schedule, build_update_job
@@ -30,5 +31,5 @@ def build_automation(
     return dg.Definitions(
         jobs=[day, update],
         schedules=[build_close_schedule(scope, day, keys), build_rerun_schedule(scope, update)],
-        sensors=[build_due_sensor(scope, day, keys), build_changes_sensor(scope, update)],
+        sensors=[build_due_sensor(scope, day, keys), build_changes_sensor(scope, update), build_alerts_sensor(scope)],
     )

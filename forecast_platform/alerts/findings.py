@@ -1,0 +1,317 @@
+"""What is wrong now with a tenant, from Dagster's instance: evaluations of checks, failed runs, days not made.
+
+No warehouse is opened: a sensor may look while a run holds the file of the tenant's DuckDB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from typing import cast
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
+from dagster._core.definitions.assets.job.asset_job import is_reserved_asset_job_name
+from dagster._core.storage.asset_check_execution_record import (
+    COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES,
+    AssetCheckExecutionRecord,
+)
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+    ROOT_RUN_ID_TAG,
+    WILL_RETRY_TAG,
+)
+
+from forecast_platform.alerts.incidents import (
+    FailedRun,
+    Finding,
+    Incident,
+    Key,
+    Kind,
+    failures_by_subject,
+    listed,
+    run_finding,
+    stale_finding,
+)
+from forecast_platform.assets.scope import TenantScope
+from forecast_platform.runs import own_reason
+
+ALERT = "forecast_platform/alert"
+"""Metadata of a check, or of its evaluation, that says which kind of alert a failure is, whatever its severity:
+``drift``, ``coverage``, ``stale`` or ``quality``; ``none`` for no alert. Without it the first word of the check's name
+may say so (``drift_psi``); any other check alerts where it is blocking or fails as an error."""
+
+NAMED: tuple[Kind, ...] = ("drift", "coverage", "stale", "quality")
+
+PUBLISHED = "publications"
+"""The last asset of the chain: where it is made for a day, everything is."""
+
+CHECK_FAILED = "DagsterAssetCheckFailedError"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen at one moment.
+
+    Attributes:
+        findings: what is wrong now.
+        evaluations: id of the newest evaluation of every check that may alert, good or bad.
+    """
+
+    findings: list[Finding]
+    evaluations: dict[Key, str]
+
+
+@dataclass(frozen=True)
+class Observer:
+    """One look at the instance on behalf of a tenant.
+
+    Attributes:
+        ended_before: the newest evaluation before a planned one, kept from look to look: a failed run leaves all its
+            checks planned, and to ask for each again took 3 s on a busy machine with 200,000 evaluations on record.
+    """
+
+    scope: TenantScope
+    instance: dg.DagsterInstance
+    repository: dg.RepositoryDefinition
+    now: datetime
+    ended_before: dict[tuple[dg.AssetCheckKey, int], AssetCheckExecutionRecord | None] = field(default_factory=dict)
+    _attempts: dict[str, set[str]] = field(default_factory=dict)
+
+    @cached_property
+    def _graph(self):
+        return self.repository.asset_graph
+
+    def look(self, *, failed_since: datetime, open_incidents: Sequence[Incident], known_runs: Iterable[str]) -> Look:
+        """Everything that is wrong.
+
+        Args:
+            failed_since: runs that failed after it are new.
+            open_incidents: what was wrong before and may be still.
+            known_runs: failed runs whose incident has ended already.
+        """
+        checks, evaluations = self._checks()
+        told = {each.run_id for each in (*checks, *open_incidents) if each.run_id and each.kind != "run"}
+        known = set(known_runs)
+        new = [each for each in self.failed_runs(failed_since) if each.run_id not in known]
+        failures = failures_by_subject(new, open_incidents, told_by_checks=told)
+        unmade = {subject: [each for each in runs if self.is_unmade(each)] for subject, runs in failures.items()}
+        runs = [run_finding(subject, remaining) for subject, remaining in unmade.items() if remaining]
+        stale = self.stale()
+        return Look([*checks, *runs, *([stale] if stale else [])], evaluations)
+
+    def _checks(self) -> tuple[list[Finding], dict[Key, str]]:
+        keys = sorted(key for key in self._graph.asset_check_keys if key.asset_key.path[0] == self.scope.name)
+        findings, evaluations = [], {}
+        for key, record in self._newest_evaluations(keys).items():
+            evaluation = record.evaluation
+            kind = alert_kind(key.name, self._graph.get_check_spec(key).metadata or {}, evaluation)
+            if kind is None:
+                continue
+            subject = f"{key.asset_key.path[-1]}/{key.name}"
+            evaluations[kind, subject] = f"{record.id} {record.event.timestamp}"
+            if is_wrong(kind, evaluation):
+                findings.append(self._check_finding(kind, subject, key, record))
+        return findings, evaluations
+
+    def _newest_evaluations(
+        self, keys: Sequence[dg.AssetCheckKey]
+    ) -> Mapping[dg.AssetCheckKey, AssetCheckExecutionRecord]:
+        """The newest evaluation of each check; one that a run has planned and not reached says nothing yet."""
+        log = self.instance.event_log_storage
+        newest = dict(log.get_latest_asset_check_execution_by_key(keys))
+        for key, record in list(newest.items()):
+            if record.status not in COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES:
+                newest.pop(key)
+                if (key, record.id) not in self.ended_before:
+                    ended = log.get_asset_check_execution_history(
+                        key, limit=1, status=COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES
+                    )
+                    self.ended_before[key, record.id] = ended[0] if ended else None
+                if before := self.ended_before[key, record.id]:
+                    newest[key] = before
+        return newest
+
+    def _check_finding(
+        self, kind: Kind, subject: str, key: dg.AssetCheckKey, record: AssetCheckExecutionRecord
+    ) -> Finding:
+        evaluation = record.evaluation
+        name = {"drift": "Drift", "coverage": "Coverage", "stale": "Stale", "quality": "Quality"}.get(kind)
+        failed = "Blocking check failed" if evaluation.blocking else "Check failed"
+        return Finding(
+            kind=kind,
+            subject=subject,
+            title=f"{name or failed}: {subject}",
+            what=evaluation.description or self._graph.get_check_spec(key).description or "did not pass",
+            affects=self._affected_by(key.asset_key) + self._days_of(record),
+            since=datetime.fromtimestamp(record.event.timestamp, UTC),
+            run_id=record.run_id,
+            evaluation=f"{record.id} {record.event.timestamp}",
+        )
+
+    def _affected_by(self, key: dg.AssetKey) -> str:
+        following, level = [], [key]
+        while level:
+            level = sorted({child for each in level for child in self._graph.get(each).child_keys} - {*following, key})
+            following += level
+        names = [each.path[-1] for each in following]
+        return key.path[-1] + (f", and what is made from it: {listed(names)}" if names else "")
+
+    def _days_of(self, record: AssetCheckExecutionRecord) -> str:
+        run = self.instance.get_run_by_id(record.run_id)
+        first, last = (None, None) if run is None else days_asked(run.tags)
+        first, last = (record.evaluation.partition or first), (record.evaluation.partition or last)
+        if first is None:
+            return ""
+        return f" (run of {first})" if first == last else f" (run of {first} to {last})"
+
+    def failed_runs(self, since: datetime) -> list[FailedRun]:
+        """The tenant's runs that failed after a moment. One that somebody has cancelled has not failed."""
+        runs = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since.astimezone(UTC))
+        return [
+            self._failed(record) for record in self.instance.get_run_records(runs) if self._is_ours(record.dagster_run)
+        ]
+
+    def _is_ours(self, run: dg.DagsterRun) -> bool:
+        # A tenant's name may hold two underscores, as its jobs' names do; what stands last is the job's own.
+        if run.job_name.rpartition("__")[0] == self.scope.name or self._assets_of(run):
+            return True
+        return any(each.asset_key.path[0] == self.scope.name for each in run.asset_check_selection or ())
+
+    def _failed(self, record: dg.RunRecord) -> FailedRun:
+        run = record.dagster_run
+        assets = self._assets_of(run)
+        first, last = days_asked(run.tags)
+        reason, by_check = self._reason(run.run_id)
+        ended = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else record.update_timestamp
+        return FailedRun(
+            run_id=run.run_id,
+            root_id=run.tags.get(ROOT_RUN_ID_TAG, run.run_id),
+            asked=asked_of(run, assets),
+            assets=assets,
+            first=first,
+            last=last,
+            failed_at=ended,
+            will_retry=run.tags.get(WILL_RETRY_TAG) == "true",
+            reason=reason,
+            by_check=by_check,
+        )
+
+    def _assets_of(self, run: dg.DagsterRun) -> tuple[str, ...]:
+        keys = run.asset_selection
+        # A run of everything has an empty selection, and so has one of checks alone.
+        if not keys and not run.asset_check_selection and self.repository.has_job(run.job_name):
+            keys = self.repository.get_job(run.job_name).asset_layer.selected_asset_keys
+        return tuple(sorted(key.path[-1] for key in keys or () if key.path[0] == self.scope.name))
+
+    def _reason(self, run_id: str) -> tuple[str, bool]:
+        """Why a run failed, and whether nothing but checks failed in it."""
+        steps = self.instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
+        events = [each.event_log_entry.get_dagster_event() for each in steps]
+        if events:
+            errors = [event.step_failure_data.error for event in events]
+            by_check = all(error is not None and error.cls_name == CHECK_FAILED for error in errors)
+            return f"{events[0].step_key}: {own_reason(errors[0])}", by_check
+        ended = self.instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+        messages = [each.event_log_entry.get_dagster_event().message for each in ended]
+        return (messages[-1] if messages and messages[-1] else "the run failed without a word"), False
+
+    def is_unmade(self, failure: FailedRun) -> bool:
+        """Whether a failure has not been put right.
+
+        It has been where every asset and day that the run was to make was made by it before it failed, or since; for
+        a run without days, where a later run that was asked for the same succeeded.
+        """
+        if not failure.assets or failure.first is None or failure.last is None:
+            return not self._succeeded_since(failure)
+        wanted = {
+            (failure.first + timedelta(days=offset)).isoformat()
+            for offset in range((failure.last - failure.first).days + 1)
+        }
+        return any(wanted & self._attempts_without_result(asset) for asset in failure.assets)
+
+    def _attempts_without_result(self, asset: str) -> set[str]:
+        """Partitions of an asset that were asked for last by a run that did not make them, or not yet."""
+        key = self.scope.key(asset)
+        if not self._graph.has(key):
+            return set()
+        if asset not in self._attempts:
+            log = self.instance.event_log_storage
+            self._attempts[asset] = set(
+                log.get_latest_asset_partition_materialization_attempts_without_materializations(key)
+            )
+        return self._attempts[asset]
+
+    def _succeeded_since(self, failure: FailedRun) -> bool:
+        after = dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=failure.failed_at.astimezone(UTC))
+        runs = self.instance.get_runs(after)
+        return any(self._is_ours(run) and asked_of(run, self._assets_of(run)) == failure.asked for run in runs)
+
+    def stale(self) -> Finding | None:
+        """Whether a closed day is overdue. A tenant that has never published is being set up, not stale."""
+        key = self.scope.key(PUBLISHED)
+        if not self._graph.has(key):
+            return None
+        # The newest day that is due: the night after, when the next one has closed and is not due, is no relief.
+        day = self.scope.today() - timedelta(days=1)
+        while self._due(day) > self.now:
+            day -= timedelta(days=1)
+        log = self.instance.event_log_storage
+        made = dg.DagsterEventType.ASSET_MATERIALIZATION
+        if log.get_latest_storage_id_by_partition(key, made, {day.isoformat()}):
+            return None
+        held = self.instance.get_materialized_partitions(key)
+        if not held:
+            return None
+        return stale_finding(PUBLISHED, date.fromisoformat(max(held)), day=day, due_at=self._due(day))
+
+    def _due(self, day: date) -> datetime:
+        close = datetime.combine(day + timedelta(days=1), time(0), ZoneInfo(self.scope.tenant.timezone))
+        return close.astimezone(UTC) + timedelta(minutes=self.scope.tenant.alerts.stale_after_minutes)
+
+
+def alert_kind(name: str, metadata: Mapping[str, object], evaluation: AssetCheckEvaluation) -> Kind | None:
+    """Which kind of alert a check's failure is; None where it is none. What an evaluation says counts before its spec.
+
+    A kind that is not known is ``quality``: a slip in one check must not silence the others.
+    """
+    said = evaluation.metadata.get(ALERT, metadata.get(ALERT))
+    said = getattr(said, "value", said)
+    if said == "none":
+        return None
+    if said is not None:
+        return cast(Kind, said) if said in NAMED else "quality"
+    first = name.partition("_")[0]
+    return cast(Kind, first) if first in NAMED else "check"
+
+
+def is_wrong(kind: Kind, evaluation: AssetCheckEvaluation) -> bool:
+    """Whether an evaluation is worth telling: any failure of a kind that was named, else one that is no warning."""
+    if evaluation.passed:
+        return False
+    return kind != "check" or bool(evaluation.blocking) or evaluation.severity == dg.AssetCheckSeverity.ERROR
+
+
+def days_asked(tags: Mapping[str, str]) -> tuple[date | None, date | None]:
+    """First and last day that a run was to make, from its tags."""
+    one = tags.get(PARTITION_NAME_TAG)
+    try:
+        return (
+            date.fromisoformat(tags.get(ASSET_PARTITION_RANGE_START_TAG) or one or ""),
+            date.fromisoformat(tags.get(ASSET_PARTITION_RANGE_END_TAG) or one or ""),
+        )
+    except ValueError:
+        return None, None
+
+
+def asked_of(run: dg.DagsterRun, assets: Sequence[str]) -> str:
+    """What a run was to do, by which its failures are told apart: its job, or the assets that somebody chose."""
+    if not is_reserved_asset_job_name(run.job_name):
+        return run.job_name
+    checks = sorted(f"{each.asset_key.path[-1]}/{each.name}" for each in run.asset_check_selection or ())
+    return ", ".join(assets or checks) or "everything"
