@@ -20,8 +20,10 @@ from forecast_platform.assets.scope import TenantScope
 from forecast_platform.days import days_between
 from forecast_platform.io_managers.reads import reads_of
 from forecast_platform.io_managers.retries import retrying
+from forecast_platform.sources.bundles import clear
 from forecast_platform.sources.facts import facts_of
-from forecast_platform.sources.landing import LandedBatch, Landing, land, landed_frame
+from forecast_platform.sources.inbox import ASSET
+from forecast_platform.sources.landing import LandedBatch, land, landed_frame
 from forecast_platform.sources.opening import open_source
 
 BATCHES = sa.select(tables.landed_batches)
@@ -42,8 +44,9 @@ def arrived(
     """
     tenant, warehouse = scope.tenant, scope.warehouse
     given = tenant.source if asset == "raw_sales" else tenant.fact_source(asset)
-    source = open_source(asset, given, timezone=tenant.timezone, variables=platform_settings.variables())
-    landing = Landing(scope.settings.landing, scope.name, tenant.timezone)
+    landing = scope.landing
+    variables = platform_settings.variables()
+    source = open_source(asset, given, timezone=tenant.timezone, variables=variables, landing=landing)
     known = warehouse.read(BATCHES)
     new = land(
         source, known, landing, get_current_datetime(), first=first, last=last, progress=now_and_then(context.log.info)
@@ -56,6 +59,8 @@ def arrived(
     with warehouse.reading() as session:
         batches = session.frame(BATCHES.where(tables.landed_batches.c.asset == asset))
         reads_of(context).saw_rows(session, f"landed batches of {asset}", ARRIVED, {"asset": asset})
+    if asset == ASSET:
+        clear(landing, set(batches["batch_digest"].astype(str)))
     return facts_of(source, days_between(first, last), batches, landing)
 
 

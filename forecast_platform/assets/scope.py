@@ -13,6 +13,7 @@ import dagster as dg
 from forecast_platform.io_managers.warehouse import Warehouse, open_warehouse
 from forecast_platform.partitions import BACKFILL_POLICY, DayWindow, Windows, daily_partitions, open_day
 from forecast_platform.settings import Settings
+from forecast_platform.sources.batches import Landing
 from forecast_platform.state import State
 from forecast_platform.tenant import FACTS, Tenant
 
@@ -50,6 +51,11 @@ class TenantScope:
     @cached_property
     def state(self) -> State:
         return State(self.settings.state_url)
+
+    @property
+    def landing(self) -> Landing:
+        """Where what arrives for this tenant is kept."""
+        return Landing(self.settings.landing, self.name, self.tenant.timezone)
 
     @property
     def windows(self) -> Windows:
