@@ -22,6 +22,7 @@ import click
 
 from forecast_platform.arguments import DAY, CommandLineError, one_line_errors
 from forecast_platform.dbt_process import PROCESSES
+from forecast_platform.events_cli import consume, post
 from forecast_platform.leaving import leave_after
 from forecast_platform.models_cli import models
 
@@ -42,7 +43,8 @@ def main() -> None:
     warnings.filterwarnings("ignore", message=".*is currently in (beta|preview).*")
 
 
-main.add_command(models)
+for command in (models, post, consume):
+    main.add_command(command)
 
 
 @main.command()
