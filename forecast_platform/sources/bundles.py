@@ -22,6 +22,9 @@ from forecast_platform.sources.inbox import ASSET, InboxFile, csv_lines, listed,
 from forecast_platform.sources.shapes import EventsSales
 from forecast_platform.sources.store import Store
 
+KEPT_LISTS = 64
+"""Lists of what has landed that stay, so that nobody who read them a moment ago takes their numbers again."""
+
 
 class EventSource:
     """Posted events as a source; see ``base.Source``."""
@@ -61,7 +64,7 @@ def clear(landing: Landing, recorded: Collection[str]) -> int:
             for name in here.intersection(names):
                 store.remove(f"inbox/{name}")
                 removed += 1
-            if number != max(bundles):  # the next number follows from the newest
+            if number <= max(bundles) - KEPT_LISTS:
                 store.remove(_bundle(number))
     return removed
 
@@ -106,19 +109,24 @@ def _bundles(store: Store) -> dict[int, list[str]]:
 
 
 def _bundled(store: Store, most: int) -> dict[int, list[str]]:
-    """All bundles, after every file of the inbox was put into one."""
+    """The bundles with files in the inbox, after every file there was put into one."""
     while True:
         # The lists first: a file that is seen after them is in none of them, or in one with a higher number.
         bundles = _bundles(store)
         taken = {name for names in bundles.values() for name in names}
-        free = [name for name in listed(store) if name.name not in taken]
+        files = listed(store)
+        free = [file for file in files if file.name not in taken]
         if not free:
-            return bundles
+            here = {file.name for file in files}
+            return {number: names for number, names in bundles.items() if not here.isdisjoint(names)}
         number = max(bundles, default=0) + 1
         for names in _groups(free, most):
             content = json.dumps(names).encode()
-            if store.put_once(content, _bundle(number)) != content:
-                break  # another process was faster: what it took is not ours to give
+            try:
+                if store.put_once(content, _bundle(number)) != content:
+                    break  # another process was faster: what it took is not ours to give
+            except FileNotFoundError:  # much faster: its list is cleared already
+                break
             number += 1
 
 

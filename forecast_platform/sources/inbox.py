@@ -246,7 +246,7 @@ def _write(store: Store, desk: _Desk, lines: Sequence[list[str]], days: Sequence
 def csv_lines(lines: Iterable[Sequence[str]]) -> bytes:
     """Lines of cells as CSV."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
+    csv.writer(text, lineterminator="\r\n").writerows(lines)  # either of them inside a cell is then quoted
     return text.getvalue().encode()
 
 
