@@ -206,13 +206,14 @@ def _play_day(scope: TenantScope, erp: Erp, runs: Runs, day: date, playing: Play
     runs.make(("raw_sales", "sales_rejects"), day, day)
     touched = {each for each in _days_of_batches(scope, landed) if scope.tenant.start <= each <= day} | {day}
     first = min(touched)
-    runs.make(runs.chain.facts, first, day)
-    runs.make(runs.chain.forecasts, day, day)
-    scored = max(first, scope.warehouse.first_day("forecasts") + timedelta(days=1))
-    if scored < day:
-        runs.make(ERRORS, scored, day)
-    runs.make(runs.chain.accuracy, day, day)
-    made = scope.warehouse.read(CAME_BACK.format(day=day, before=day - timedelta(days=1)))
+    before = day - timedelta(days=1)
+    if first < day:
+        runs.make(runs.chain.facts, first, before)
+        scored = max(first, scope.warehouse.first_day("forecasts") + timedelta(days=1))
+        if scored < day:
+            runs.make(ERRORS, scored, before)
+    runs.make(runs.chain.all, day, day)
+    made = scope.warehouse.read(CAME_BACK.format(day=day, before=before))
     ended = time.monotonic()
     late = f", {len(touched) - 1} earlier days changed by late sales" if len(touched) > 1 else ""
     _tell(

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from forecast_platform.sources.batches import Landing
@@ -78,8 +78,7 @@ class Waiting:
     newest: str | None
 
 
-@dataclass(frozen=True)
-class InboxFile:
+class InboxFile(NamedTuple):
     """What the name of an inbox file says; names are in the order of receipt.
 
     Attributes:
