@@ -38,6 +38,8 @@ DEBOUNCE_SECONDS = 3.0
 OPEN_DAY = ("raw_sales", "sales_rejects", "daily_sales")
 ERRORS = ("forecast_errors", "error_sums")
 """What late sales of an earlier day change beside facts, where forecasts of that day are on record."""
+LAST_OF_A_DAY = ("publications", "weekly_forecasts", "hierarchy_forecasts", "forecast_explanations")
+"""A day is played once these are made; one that was interrupted before is played again."""
 SOLD = "select count(*), sum(quantity) from raw_sales where sale_date = date '{day}'"
 LANDED = "select ordinal, days from landed_batches where asset = 'raw_sales' and ordinal > {after} order by ordinal"
 CAME_BACK = """
@@ -90,7 +92,8 @@ def play(generated: TenantScope, playing: Playing, runs_of: Callable[[TenantScop
     scope = stream_tenant(generated)
     source = generated.tenant.source
     today = scope.today()
-    done = scope.warehouse.last_day("publications")
+    ends = [scope.warehouse.last_day(asset) for asset in LAST_OF_A_DAY]
+    done = None if None in ends else min(ends)
     first = max(today - timedelta(days=playing.days), done + timedelta(days=1) if done else date.min)
     if first >= today:
         raise CommandLineError(f"{scope.name} has played every day before today, {today}; {_to_play_again(scope)}")
