@@ -27,6 +27,7 @@ from forecast_platform.alerts_cli import alerts
 from forecast_platform.arguments import DAY, CommandLineError, one_line_errors
 from forecast_platform.audit_cli import audit
 from forecast_platform.dbt_process import PROCESSES
+from forecast_platform.events_cli import consume, post
 from forecast_platform.leaving import leave_after
 from forecast_platform.models_cli import models
 from forecast_platform.report_cli import report
@@ -50,23 +51,33 @@ def main() -> None:
         logs.configure(platform_settings.load(), command=True)
 
 
-main.add_command(models)
-main.add_command(audit)
-main.add_command(report)
-main.add_command(alerts)
+for command in (models, audit, report, alerts, post, consume):
+    main.add_command(command)
 
 
 @main.command()
 @click.option("--tenant", default="demo", show_default=True, help="A tenant whose source is the generator.")
 @click.option("--origins", default=7, show_default=True, type=click.IntRange(1, 365), help="Days to forecast from.")
+@click.option("--stream", is_flag=True, help="Play an ERP that posts sales as events; print what comes back.")
+@click.option("--rate", default=50.0, show_default=True, type=click.FloatRange(0.1, 10_000), help="Events a second.")
+@click.option("--days", default=2, show_default=True, type=click.IntRange(1, 60), help="Days to play, up to yesterday.")
+@click.option("--show", default=10, show_default=True, type=click.IntRange(0), help="Forecasts printed of each day.")
 @one_line_errors
-def demo(tenant: str, origins: int) -> None:
-    """Generate a shop, ingest, aggregate, forecast and score it; print accuracy and how to open the UI."""
+def demo(tenant: str, origins: int, stream: bool, rate: float, days: int, show: int) -> None:
+    """Generate a shop, ingest, aggregate, forecast and score it; print accuracy and how to open the UI.
+
+    With --stream the shop's last days come as events, one by one, and --rate, --days and --show hold.
+    """
     from forecast_platform.report import accuracy_table
 
     begun = time.monotonic()
     PROCESSES.ready()
     scope = _tenant(tenant)
+    if stream:
+        from forecast_platform.stream import Playing, play
+
+        play(scope, Playing(rate, days, show), lambda each: _TenantRuns(each, reason="demo --stream", quiet=True))
+        return
     if scope.tenant.source.kind != "demo":
         raise CommandLineError(f"tenant {tenant!r} has a source of kind {scope.tenant.source.kind!r}, not demo")
     closed = scope.today() - timedelta(days=1)
@@ -190,9 +201,12 @@ def _run_changed(scope: TenantScope, days: Sequence[date]) -> None:
 
 
 class _TenantRuns:
-    """Runs of one tenant's assets in this process, told as they go; the first that fails ends the command."""
+    """Runs of one tenant's assets in this process, told as they go; the first that fails ends the command.
 
-    def __init__(self, scope: TenantScope, *, reason: str) -> None:
+    ``quiet``: only what is wrong is told.
+    """
+
+    def __init__(self, scope: TenantScope, *, reason: str, quiet: bool = False) -> None:
         import dagster as dg
 
         from forecast_platform.pipeline import build_tenant
@@ -200,8 +214,9 @@ class _TenantRuns:
 
         self.scope = scope
         self.reason = reason
+        self.quiet = quiet
         as_json = scope.settings.log == "json"
-        show = functools.partial(_show, out=sys.stdout, warn=not as_json)
+        show = functools.partial(_show, out=None if quiet else sys.stdout, warn=not as_json)
         logged = [logs.json_handler()] if as_json else []
         loggers = dg.Definitions(loggers={"progress": progress_logger(show, *logged)})
         # While dbt parses the project, once, in a process of its own.
@@ -217,7 +232,8 @@ class _TenantRuns:
 
         if self.chain.made_by_dbt.intersection(assets):
             made_ready(self.scope)
-        click.echo(f"{self.scope.name}: {first} to {last}")
+        if not self.quiet:
+            click.echo(f"{self.scope.name}: {first} to {last}")
         # dbt's own lines go to Dagster's log, where the UI shows them; here they would bury the figures.
         home = platform_settings.ensure_dagster_home(PROJECT)
         with open_instance(home) as instance, contextlib.redirect_stdout(io.StringIO()):
@@ -229,12 +245,12 @@ class _TenantRuns:
                 sys.exit(1)
 
 
-def _show(progress: Any, *, out: TextIO, warn: bool) -> None:
+def _show(progress: Any, *, out: TextIO | None, warn: bool) -> None:
     name = progress.step.split("__")[-1]
     if progress.message is not None:
         if warn:
             click.echo(f"  {logs.masked(progress.message)}", err=True)
-    elif progress.seconds is not None:
+    elif progress.seconds is not None and out is not None:
         click.echo(f"  {name:<24} {progress.seconds:6.1f} s", file=out)
 
 

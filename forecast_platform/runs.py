@@ -217,7 +217,9 @@ def make_waiting(scope: TenantScope, make: Callable[[Step], object]) -> list[Ste
     was_open = [each for each in waiting if each.before == OPEN and each.day <= today]
     scope.changes.settle([each for each in was_open if each.day < today], made_from={})
     yesterday = today - timedelta(days=1)
-    if not any(each.day == today for each in was_open) or not scope.warehouse.logged("features", yesterday, yesterday):
+    # After an end-of-day mark the open day is one that the clock has not begun, and Dagster has no partition of it yet.
+    follows = today == scope.clock_day() and scope.warehouse.logged("features", yesterday, yesterday)
+    if not follows or not any(each.day == today for each in was_open):
         return made
     step = Step(FACTS_OF_TODAY, today, today)
     make(step)

@@ -24,7 +24,9 @@ from forecast_platform.days import days_between
 from forecast_platform.io_managers.reads import reads_of
 from forecast_platform.io_managers.retries import retrying
 from forecast_platform.sources.base import Source
+from forecast_platform.sources.bundles import clear
 from forecast_platform.sources.facts import facts_of
+from forecast_platform.sources.inbox import ASSET
 from forecast_platform.sources.landing import LandedBatch, land, landed_frame
 from forecast_platform.sources.opening import open_source
 
@@ -32,6 +34,7 @@ BATCHES = sa.select(tables.landed_batches)
 MADE_ONCE_CLOSED = "series_scales"
 """An asset whose partition shows that the day has been closed, and followed, before."""
 
+RECORDED = "select batch_digest from landed_batches where asset = :asset"
 ARRIVED = "select count(*), max(ordinal) from landed_batches where asset = :asset"
 
 
@@ -58,7 +61,7 @@ def arrived(
 def source_of(scope: TenantScope, asset: str) -> Source:
     """Where the rows of ``asset`` come from, as the tenant's settings say."""
     zone, variables = scope.tenant.timezone, platform_settings.variables()
-    return open_source(asset, scope.source(asset), timezone=zone, variables=variables)
+    return open_source(asset, scope.source(asset), timezone=zone, variables=variables, landing=scope.landing)
 
 
 def take_in(
@@ -87,8 +90,11 @@ def take_in(
         _note_days(scope, asset, new, now, being_made=set() if first is None else set(days_between(first, last)))
         crash_point("after_changes_noted")
         _record(scope, new)
-    if newest is not None and newest != since:
+    if newest and newest != since:
         landing.reach(asset, newest)
+    if asset == ASSET:
+        with scope.warehouse.reading() as session:
+            clear(landing, {digest for (digest,) in session.execute(RECORDED, {"asset": asset})})
     return new
 
 

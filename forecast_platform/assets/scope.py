@@ -26,6 +26,7 @@ from forecast_platform.logs import CORRELATION_TAG
 from forecast_platform.partitions import BACKFILL_POLICY, DayWindow, Windows, daily_partitions, open_day
 from forecast_platform.settings import Settings
 from forecast_platform.sources.batches import Landing
+from forecast_platform.sources.inbox import closed_by_mark
 from forecast_platform.state import State
 from forecast_platform.tenant import FACTS, Tenant
 
@@ -73,6 +74,7 @@ class TenantScope:
 
     @property
     def landing(self) -> Landing:
+        """Where what arrives for this tenant is kept."""
         return Landing(self.settings.landing, self.name, self.tenant.timezone)
 
     @property
@@ -154,10 +156,19 @@ class TenantScope:
         return {"partitions_def": self.partitions, "backfill_policy": BACKFILL_POLICY, "pool": self.pool}
 
     def today(self) -> date:
-        """The open day, by the clock that Dagster uses (tests can set it)."""
+        """The open day: by the clock, or the day after one that the source said has ended."""
+        marked, clock = self.marked_day(), self.clock_day()
+        return clock if marked is None else max(clock, marked + timedelta(days=1))
+
+    def clock_day(self) -> date:
+        """The business day by the clock that Dagster uses (tests can set it)."""
         from dagster._time import get_current_datetime
 
         return open_day(get_current_datetime(), self.tenant.timezone)
+
+    def marked_day(self) -> date | None:
+        """The newest day of which the source said that it has ended; None where it never did."""
+        return closed_by_mark(self.landing) if self.tenant.source.kind == "events" else None
 
     def close_time(self, today: date) -> datetime:
         """When the day before ``today`` is made: aware, in the tenant's zone."""

@@ -55,14 +55,15 @@ def build_due_sensor(scope: TenantScope, job: dg.JobDefinition, keys: Sequence[d
         minimum_interval_seconds=DUE_INTERVAL_SECONDS,
         default_status=scope.sensor_status,
         description=(
-            "Asks again for closed days that are not made: after a failed run, with growing pauses, and after the"
-            " daemon was away."
+            "Asks for closed days that are not made: again after a failed run, with growing pauses, after the daemon"
+            " was away, and at once when the source says that its day has ended."
         ),
     )
     def due(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        now = get_current_datetime()
-        if now < scope.close_time(scope.today()):
-            return dg.SkipReason(f"{scope.today() - timedelta(days=1)} is made at {scope.tenant.automation.close_at}")
+        today = scope.today()
+        closed = today - timedelta(days=1)
+        if scope.marked_day() != closed and get_current_datetime() < scope.close_time(today):
+            return dg.SkipReason(f"{closed} is made at {scope.tenant.automation.close_at}")
         return day_request(context.instance, scope, keys, reason="closed days that were due")
 
     return due

@@ -179,7 +179,7 @@ def _arrived(scope: TenantScope) -> list[str]:
         newest = source.high_water(now=now)
         if newest is None:
             names += not_landed(source, scope.landing, now)
-        elif newest != scope.landing.reached(asset):
+        elif newest and newest != scope.landing.reached(asset):
             names.append(f"rows of {asset}")
     return names
 

@@ -88,6 +88,8 @@ class Source(Protocol):
     def high_water(self, *, now: datetime) -> str | None:
         """What changes whenever there is something new, where that is cheaper to ask for than the arrivals; or None.
 
+        Empty: nothing waits.
+
         Raises:
             SourceError: the source is not there.
         """

@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 
 from forecast_platform.sources.base import Format, Refused
 from forecast_platform.sources.decoding import text_blocks
+from forecast_platform.sources.layouts import Csv
 from forecast_platform.sources.records import RecordReader, Records
-from forecast_platform.sources.shapes import Csv, Limits
+from forecast_platform.sources.rules import Limits
 
 PARQUET_ROWS = 65_536
 """Rows of a block of a Parquet file."""

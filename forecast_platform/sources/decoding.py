@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from forecast_platform.sources.base import Refused
-from forecast_platform.sources.shapes import Csv, Limits
+from forecast_platform.sources.layouts import Csv
+from forecast_platform.sources.rules import Limits
 
 BLOCK_BYTES = 4 << 20
 """Text is read and parsed in blocks of this size. 1 to 16 MB parse equally fast; memory grows with the size."""

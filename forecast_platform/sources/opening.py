@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from forecast_platform.sources.base import Source
+from forecast_platform.sources.batches import Landing
 from forecast_platform.sources.demo_settings import DemoSource
-from forecast_platform.sources.shapes import Folder, Query, Rows
+from forecast_platform.sources.shapes import EventsSales, Folder, Query, Rows
 
 
 def open_source(
-    asset: str, settings: Rows | DemoSource, *, timezone: str, variables: Mapping[str, str] | None = None
+    asset: str,
+    settings: Rows | DemoSource,
+    *,
+    timezone: str,
+    variables: Mapping[str, str] | None = None,
+    landing: Landing | None = None,
 ) -> Source:
     """Make the source of an asset from its settings. Nothing is read yet.
 
@@ -19,6 +25,7 @@ def open_source(
         settings: one of the unions of ``shapes``: ``SalesSource``, ``ItemsSource``, …
         timezone: IANA zone of the tenant.
         variables: fill ``${NAME}`` in URLs.
+        landing: where posted events wait; needed to find those, and for nothing else.
 
     Raises:
         ValueError: the settings are those of another asset.
@@ -37,4 +44,8 @@ def open_source(
         from forecast_platform.sources.sql import SqlSource
 
         return SqlSource(name=settings.name or asset, query=settings, rows=settings, variables=variables or {})
+    if isinstance(settings, EventsSales):
+        from forecast_platform.sources.bundles import EventSource
+
+        return EventSource(name=settings.name or asset, rows=settings, landing=landing)
     raise ValueError(f"{type(settings).__name__} says how rows look, but not where they are")

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from forecast_platform.sources.base import Refused
-from forecast_platform.sources.shapes import Csv, Limits
+from forecast_platform.sources.layouts import Csv
+from forecast_platform.sources.rules import Limits
 
 SHOWN_BYTES = 2_000
 """How much of a broken line is kept for people to look at."""

@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 
 from forecast_platform.sources.base import Refused
 from forecast_platform.sources.blocks import Block, blocks_of
+from forecast_platform.sources.layouts import Join, Melt
 from forecast_platform.sources.parsing import Texts, shown, texts_of
-from forecast_platform.sources.shapes import Join, Limits, Melt
+from forecast_platform.sources.rules import Limits
 
 MELTED_CELLS = 400_000
 """Cells that are melted at once."""

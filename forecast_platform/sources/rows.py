@@ -31,7 +31,8 @@ from forecast_platform.sources.parsing import (
     shown,
     texts_of,
 )
-from forecast_platform.sources.shapes import EVERYWHERE, Matching, Returns, Rows, SalesRows
+from forecast_platform.sources.rules import Matching, Returns
+from forecast_platform.sources.shapes import EVERYWHERE, Rows, SalesRows
 from forecast_platform.sources.typed import arrow_type
 from forecast_platform.tables import PRICE, metadata
 
@@ -72,7 +73,7 @@ def reading_schema(asset: str) -> pa.Schema:
 def needed_columns(rows: Rows) -> tuple[str, ...]:
     """Source columns that the file itself must have: those of side files and of the melt apart."""
     names = [name for group in rows.mapped().values() for name in group]
-    names += [*rows.told_apart_by(), *(rule.column for rule in rows.ignore)]
+    names += [*rows.told_apart_by(), *filter(None, [rows.refused_by()]), *(rule.column for rule in rows.ignore)]
     names += [name for join in rows.joins for name in join.on]
     if isinstance(rows, SalesRows) and rows.returns is not None:
         names.append(rows.returns.column)
@@ -117,7 +118,7 @@ class RowReader:
 
     def read(self, block: Block) -> pa.Table:
         """Give every row of ``block``, in the schema of :func:`reading_schema`."""
-        reading = _Reading(block, {}, [])
+        reading = _Reading(block, {}, self._refused(block))
         ignored = self._ignored(block)
         if self._rows.asset == "raw_sales":
             self._read_sales(reading)
@@ -276,6 +277,14 @@ class RowReader:
             indices = texts.indices.fill_null(len(why) - 1)
             reasons = pc.coalesce(reasons, pa.array(why, pa.string()).take(indices))
         return reasons
+
+    def _refused(self, block: Block) -> list[pa.Array]:
+        """Why rows were refused when they were taken in, first of all problems."""
+        column = self._rows.refused_by()
+        if column is None:
+            return []
+        said = _plain_texts(block, column)
+        return [pc.if_else(pc.equal(said, ""), pa.scalar(None, pa.string()), said)]
 
     def _finished(self, reading: _Reading, reason: pa.Array) -> pa.Table:
         good = pc.is_null(reason)

@@ -7,10 +7,8 @@ tenant may set is here, what the settings do is in the modules that read.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import date
-from decimal import Decimal
 from typing import Annotated, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -30,60 +28,13 @@ from forecast_platform.sources.columns import (
 )
 from forecast_platform.sources.demo_settings import DemoSource
 from forecast_platform.sources.layouts import Csv, Join, Melt
+from forecast_platform.sources.rules import Ignore, Limits, Returns
 from forecast_platform.sources.upstream import Upstream
 
 EVERYWHERE = "all"
 """The location of a business that has none."""
-
-
-class Matching(Settings):
-    """A test of one source column, as text and before it is converted: one of some values, or a pattern."""
-
-    column: str = Field(description="the source's column, by the source's name")
-    values: tuple[str, ...] = Field((), description="texts of which the column holds one, white space around it apart")
-    pattern: str | None = Field(None, description="regular expression found in the text; anchor it with ^ and $")
-
-    @field_validator("pattern")
-    @classmethod
-    def _compiles(cls, pattern: str | None) -> str | None:
-        try:
-            re.compile(pattern or "")
-        except re.error as error:
-            raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
-        return pattern
-
-    @model_validator(mode="after")
-    def _one_test(self) -> Self:
-        if bool(self.values) == (self.pattern is not None):
-            raise ValueError(f"column {self.column!r} needs either values or a pattern")
-        return self
-
-
-class Ignore(Matching):
-    """Rows that are left out on purpose; they are kept as rejects that do not count as bad."""
-
-    because: str = Field("", description="what such rows are, for people; written after 'ignored: '")
-
-
-class Returns(Matching):
-    """What marks a return or cancellation. Without it, a negative quantity is a return and nothing else is."""
-
-    quantity: Literal["already_negative", "negated"] = Field(
-        description="how marked rows write their quantity: 'already_negative', or positive and to be 'negated'"
-    )
-
-
-class Limits(Settings):
-    """Beyond these a value or a file is refused, so that one absurd number or file stops nothing else."""
-
-    max_quantity: Decimal = Field(Decimal(10**6), gt=0, lt=10**14, description="greatest quantity, either sign")
-    max_price: Decimal = Field(Decimal(10**8), gt=0, lt=10**12, description="greatest price or cost of a unit")
-    max_text: int = Field(1_000, ge=1, description="most characters of a sku, location or other text")
-    max_line_bytes: int = Field(1 << 20, ge=64, description="longest record of a text file; longer ones are rejects")
-    max_columns: int = Field(4_096, ge=1, description="most columns of a file")
-    max_bytes: int = Field(1 << 36, ge=1, description="most bytes of a file once decompressed")
-    max_ratio: int = Field(200, ge=1, description="greatest ratio of decompressed to compressed bytes")
-    earliest: date = Field(date(1990, 1, 1), description="rows dated before are rejects")
+KEPT_WITH_EVENTS = ("received_at", "refused", "event")
+"""Columns beside the fields of posted events: when it came, why it was refused, and then the event as it came."""
 
 
 class Rows(Settings):
@@ -156,6 +107,10 @@ class Rows(Settings):
     def told_apart_by(self) -> tuple[str, ...]:
         """Source columns that tell equal events without a name apart, beside their values."""
         return ()
+
+    def refused_by(self) -> str | None:
+        """The source column that says why a row was refused when it was taken in; empty where it was not."""
+        return None
 
 
 class SalesRows(Rows):
@@ -265,7 +220,19 @@ class Query(Settings):
         return self
 
 
-_WHERE = set(Folder.model_fields) | set(Query.model_fields)
+class Posted(Settings):
+    """Events that are posted, one by one or many at once, and wait in the landing's inbox until they are landed."""
+
+    kind: Literal["events"] = Field(description="posted events")
+    name: str = _NAME
+    unknown_fields: Literal["refuse", "keep"] = Field(
+        "refuse", description="what becomes of an event with a field that is not mapped: a reject, or the field is kept"
+    )
+    max_event_bytes: int = Field(16_384, ge=256, le=1 << 18, description="longest JSON text of an event")
+    events_per_batch: int = Field(50_000, ge=1, le=1_000_000, description="about the most events landed as one batch")
+
+
+_WHERE = set(Folder.model_fields) | set(Query.model_fields) | set(Posted.model_fields)
 
 
 class _Files(Folder):
@@ -300,6 +267,33 @@ class FilesSales(_Files, SalesRows):
 
 class SqlSales(_Sql, SalesRows):
     """Sales in a database."""
+
+
+def _our_names() -> SalesColumns:
+    """Fields of an event that is written in our own words."""
+    names = set(SalesColumns.model_fields) - {"sale_date", "revenue"}
+    return SalesColumns.model_validate({name: name for name in names})
+
+
+class EventsSales(Posted, SalesRows):
+    """Sales that are posted as JSON objects; ``columns`` are the names of their fields."""
+
+    columns: SalesColumns = Field(default_factory=_our_names, description="our names of columns: the events' fields")
+
+    @model_validator(mode="after")
+    def _of_events(self) -> Self:
+        if not self.named():
+            raise ValueError("map columns.event_id: a posted event may come twice, and is known by its id")
+        taken = {name for names in self.mapped().values() for name in names} & {*KEPT_WITH_EVENTS, "type"}
+        if taken:
+            raise ValueError(f"no field of an event may be called {', '.join(sorted(taken))}: we use the name")
+        of_text = ("csv", "null_values", "decimal", "thousands", "melt", "joins", "shift_to")
+        if given := [name for name in of_text if name in self.model_fields_set]:
+            raise ValueError(f"{', '.join(given)}: for files; an event is JSON")
+        return self
+
+    def refused_by(self) -> str | None:
+        return KEPT_WITH_EVENTS[1]
 
 
 class FilesItems(_Files, ItemRows):
@@ -351,7 +345,7 @@ class SqlInventory(_Sql, InventoryRows):
 
 
 _KIND = Field(discriminator="kind")
-SalesSource = Annotated[FilesSales | SqlSales | DemoSource, _KIND]
+SalesSource = Annotated[FilesSales | SqlSales | EventsSales | DemoSource, _KIND]
 ItemsSource = Annotated[FilesItems | SqlItems | DemoSource, _KIND]
 LocationsSource = Annotated[FilesLocations | SqlLocations | DemoSource, _KIND]
 SuppliersSource = Annotated[FilesSuppliers | SqlSuppliers | DemoSource, _KIND]

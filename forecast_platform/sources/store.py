@@ -66,7 +66,7 @@ class Store:
             self._fs.put_file(str(file), part)
             self._fs.mv(part, target)
             return
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(target).parent)
         if durable:
             _sync(file)
         os.replace(file, target)
@@ -85,15 +85,21 @@ class Store:
             with self.scratch() as file:
                 file.write_bytes(content)
                 if self._local:
-                    Path(self._path(path)).parent.mkdir(parents=True, exist_ok=True)
+                    _make_folder(Path(self._path(path)).parent)
                     with suppress(FileExistsError):
                         os.link(file, self._path(path))
                     _sync(Path(self._path(path)))
                     _sync(Path(self._path(path)).parent)
                 else:
-                    self.put(file, path)
+                    with suppress(FileExistsError):
+                        self._fs.pipe_file(self._path(path), content, mode="create")
         with self.open(path) as stream:
             return stream.read()
+
+    def remove(self, path: str) -> None:
+        """Remove a file; harmless where it is gone."""
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(self._path(path))
 
     def open(self, path: str) -> BinaryIO:
         """Open a file for reading, seekable.
@@ -110,10 +116,20 @@ class Store:
     def names(self, folder: str) -> set[str]:
         """Names of the files in a folder; none if it is not there."""
         try:
+            if self._local:  # a tenth of the time: fsspec takes each path apart
+                return set(os.listdir(self._path(folder)))
             listed = self._fs.ls(self._path(folder), detail=False)
         except FileNotFoundError:
             return set()
         return {path.rstrip("/").rpartition("/")[2] for path in listed}
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that a power cut keeps them."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
 
 
 def _sync(path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from forecast_platform.sources.base import Refused
 from forecast_platform.sources.decoding import text_blocks
-from forecast_platform.sources.shapes import Csv, Limits
+from forecast_platform.sources.layouts import Csv
+from forecast_platform.sources.rules import Limits
 
 
 def decode(content: bytes, *, csv: Csv | None = None, limits: Limits | None = None) -> bytes:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from forecast_platform.sources.base import Refused
 from forecast_platform.sources.blocks import Block, blocks_of
+from forecast_platform.sources.layouts import Csv
 from forecast_platform.sources.records import BrokenLine, RecordReader
-from forecast_platform.sources.shapes import Csv, Limits
+from forecast_platform.sources.rules import Limits
 
 LIMITS = Limits(max_line_bytes=200)
 
