@@ -38,13 +38,9 @@ from forecast_platform.alerts.incidents import (
     run_finding,
     stale_finding,
 )
-from forecast_platform.assets.scope import TenantScope
+from forecast_platform.assets.scope import ALERT, TenantScope
+from forecast_platform.io_managers.fence import PARENT_RUN_TAG
 from forecast_platform.runs import own_reason
-
-ALERT = "forecast_platform/alert"
-"""Metadata of a check, or of its evaluation, that says which kind of alert a failure is, whatever its severity:
-``drift``, ``coverage``, ``stale`` or ``quality``; ``none`` for no alert. Without it the first word of the check's name
-may say so (``drift_psi``); any other check alerts where it is blocking or fails as an error."""
 
 NAMED: tuple[Kind, ...] = ("drift", "coverage", "stale", "quality")
 
@@ -171,10 +167,13 @@ class Observer:
         return f" (run of {first})" if first == last else f" (run of {first} to {last})"
 
     def failed_runs(self, since: datetime) -> list[FailedRun]:
-        """The tenant's runs that failed after a moment. One that somebody has cancelled has not failed."""
+        """The tenant's runs that failed after a moment. One that somebody has cancelled has not failed, and of one inside
+        another the outer one tells."""
         runs = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since.astimezone(UTC))
         return [
-            self._failed(record) for record in self.instance.get_run_records(runs) if self._is_ours(record.dagster_run)
+            self._failed(record)
+            for record in self.instance.get_run_records(runs)
+            if self._is_ours(record.dagster_run) and PARENT_RUN_TAG not in record.dagster_run.tags
         ]
 
     def _is_ours(self, run: dg.DagsterRun) -> bool:

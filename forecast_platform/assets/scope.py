@@ -32,6 +32,11 @@ from forecast_platform.tenant import FACTS, Tenant
 
 REQUESTED_BY_TAG = "forecast_platform/requested_by"
 REASON_TAG = "forecast_platform/reason"
+ALERT = "forecast_platform/alert"
+"""Metadata of a check, or of its evaluation, that says which kind of alert a failure is, whatever its severity:
+``drift``, ``coverage``, ``stale`` or ``quality``; ``none`` for no alert. Without it the first word of the check's name
+may say so (``drift_psi``); any other check alerts where it is blocking or fails as an error."""
+
 TENANT_TAG = "forecast_platform/tenant"
 """Tags of a run that say who asked for it and why; ``forecast_runs`` keeps them."""
 

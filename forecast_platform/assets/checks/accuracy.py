@@ -41,6 +41,7 @@ def checks(tenant: Tenant) -> list[Check]:
             f"No sudden shift by {rules.shift:.0%} of {rules.shifted_share:.0%} of the series or more, up or down,"
             " within a week.",
             shifted,
+            alert="drift",
         ),
         Check(
             "error_sums",
@@ -48,12 +49,14 @@ def checks(tenant: Tenant) -> list[Check]:
             f"Errors of {LONG_WINDOW} days are not one-sided: over all series, and of at most"
             f" {rules.tracking_share:.0%} of them.",
             one_sided,
+            alert="drift",
         ),
         Check(
             "error_sums",
             "error_history",
             f"The WAPE of {WINDOW} days is at most {rules.error_rise:.0%} above the median of its own history.",
             risen,
+            alert="drift",
         ),
         Check(
             "interval_scores",
@@ -61,12 +64,14 @@ def checks(tenant: Tenant) -> list[Check]:
             f"The 80 and 95 % intervals of {LONG_WINDOW} days hold what they say, within"
             f" {rules.coverage_deviation:.0%}.",
             coverage,
+            alert="coverage",
         ),
         Check(
             "features",
             "population",
             f"Each feature of the last {LONG_WINDOW} days is distributed as in the {rules.reference_days} days before.",
             population,
+            alert="drift",
         ),
     ]
 

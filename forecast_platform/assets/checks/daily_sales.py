@@ -21,6 +21,7 @@ def checks(tenant: Tenant) -> list[Check]:
             f" {tenant.monitoring.volume_weeks} weeks before.",
             volume,
             blocking=True,
+            alert="quality",
         ),
     ]
 

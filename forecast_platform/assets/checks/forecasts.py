@@ -17,12 +17,14 @@ def checks(tenant: Tenant) -> list[Check]:
             " told, one that all lack stops what follows.",
             forecasts_complete,
             blocking=True,
+            alert="quality",
         ),
         Check(
             "forecasts",
             "models_ran",
             "No model failed when it was last asked; one that fails costs its own forecasts only.",
             models_ran,
+            alert="quality",
         ),
     ]
 

@@ -23,6 +23,7 @@ def checks(tenant: Tenant) -> list[Check]:
             "newest_day_present",
             f"Every asset of the chain has the newest closed day, at the latest {hours} hours after it closed.",
             newest_day_present,
+            alert="none",
         )
     ]
 

@@ -42,6 +42,7 @@ def checks(tenant: Tenant) -> list[Check]:
             "untouched",
             f"What was appended is what is there: of {tenant.monitoring.verified_origins} past origins in turn.",
             lambda look, asset=asset: untouched(look, asset),
+            alert="quality",
         )
         for asset in SEALED
     ]

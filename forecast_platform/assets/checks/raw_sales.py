@@ -16,6 +16,7 @@ def checks(tenant: Tenant) -> list[Check]:
             "arrivals_readable",
             "Every batch that has landed could be read.",
             arrivals_readable,
+            alert="quality",
         ),
         Check(
             "sales_rejects",
@@ -23,6 +24,7 @@ def checks(tenant: Tenant) -> list[Check]:
             f"At most {tenant.max_reject_share:.1%} bad rows on each day; over {most:.0%} nothing is made from them.",
             reject_share,
             blocking=True,
+            alert="quality",
         ),
     ]
 

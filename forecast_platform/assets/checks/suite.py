@@ -15,7 +15,7 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from forecast_platform.assets.scope import TenantScope
+from forecast_platform.assets.scope import ALERT, TenantScope
 from forecast_platform.io_managers.retries import retrying
 from forecast_platform.io_managers.warehouse import Session
 
@@ -63,6 +63,7 @@ class Check:
     Attributes:
         asset: the asset's name, without the tenant.
         blocking: whether a finding of severity ERROR stops what reads the asset in the same run.
+        alert: which kind of alert any failure of it is (``scope.ALERT``); None: it is one if it blocks or is an error.
     """
 
     asset: str
@@ -70,6 +71,7 @@ class Check:
     description: str
     look: Callable[[Look], Finding]
     blocking: bool = False
+    alert: str | None = None
 
 
 def checks_in_one_step(scope: TenantScope, group: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
@@ -80,7 +82,11 @@ def checks_in_one_step(scope: TenantScope, group: str, checks: Sequence[Check]) 
         name=f"{scope.name}__{group}_checks",
         specs=[
             dg.AssetCheckSpec(
-                each.name, asset=scope.key(each.asset), description=each.description, blocking=each.blocking
+                each.name,
+                asset=scope.key(each.asset),
+                description=each.description,
+                blocking=each.blocking,
+                metadata={ALERT: each.alert} if each.alert else None,
             )
             for each in checks
         ],
