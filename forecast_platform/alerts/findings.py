@@ -167,8 +167,7 @@ class Observer:
         return f" (run of {first})" if first == last else f" (run of {first} to {last})"
 
     def failed_runs(self, since: datetime) -> list[FailedRun]:
-        """The tenant's runs that failed after a moment. One that somebody has cancelled has not failed, and of one inside
-        another the outer one tells."""
+        """The tenant's runs that failed after a moment, those inside others apart. A cancelled one has not failed."""
         runs = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since.astimezone(UTC))
         return [
             self._failed(record)

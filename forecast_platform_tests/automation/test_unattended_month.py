@@ -22,6 +22,8 @@ from forecast_platform.days import days_between
 from forecast_platform.sources.demo_sales import sales_batches
 from forecast_platform.sources.demo_settings import DemoSource
 from forecast_platform.sources.demo_shop import number, shop_of
+from forecast_platform_tests.alerts.conftest import webhook  # noqa: F401
+from forecast_platform_tests.alerts.servers import Webhook
 from forecast_platform_tests.automation.simulated_daemon import SimulatedDaemon
 from forecast_platform_tests.pipeline.content import assert_same, contents
 from forecast_platform_tests.pipeline.shop import Shop
@@ -83,6 +85,12 @@ class Month:
     daemon: SimulatedDaemon
     erp: Erp
     closed: list[date]
+    webhook: Webhook
+
+    @property
+    def told(self) -> list[str]:
+        """First lines of the messages that people got, in order."""
+        return [post["text"].splitlines()[0] for post in self.webhook.posted]
 
     def night(self, day: date) -> None:
         """``day`` ends, its file comes, it closes."""
@@ -101,11 +109,12 @@ class Month:
 
 
 @pytest.fixture
-def month(new_shop: Callable[..., Shop], daemon_of: Callable) -> Month:
+def month(new_shop: Callable[..., Shop], daemon_of: Callable, webhook: Webhook) -> Month:
     shop = new_shop("duckdb")
     columns = {name: name for name in NAMES}
     source = {"kind": "files", "url": str(shop.drop), "pattern": "*.csv", "settle_seconds": 0, "columns": columns}
-    shop.settings.update(SETTINGS, source=source)
+    alerts = {"channels": [{"kind": "webhook", "url": webhook.url}], "stale_after_minutes": 120}
+    shop.settings.update(SETTINGS, source=source, alerts=alerts)
     erp = Erp(shop.drop)
     before = FIRST - timedelta(days=1)
     daemon = daemon_of(shop, local(FIRST, 12))
@@ -113,7 +122,7 @@ def month(new_shop: Callable[..., Shop], daemon_of: Callable) -> Month:
         erp.send(day)
     shop.run_facts(OPENS, before)
     shop.run(["forecasts", *shop.chain.accuracy], before - timedelta(days=3), before)
-    return Month(shop, daemon, erp, [before])
+    return Month(shop, daemon, erp, [before], webhook)
 
 
 def assert_as_a_clean_backfill(month: Month, clean: Shop) -> None:
@@ -163,6 +172,7 @@ def test_a_week_with_a_late_file_a_killed_run_and_a_clock_that_goes_back(month: 
             month.daemon.kill_at = "before_commit"
         month.night(day)
     assert month.daemon.kill_at is None and month.daemon.errors == []
+    assert month.told == []
     assert_every_origin_has_its_forecasts(month)
     assert_as_a_clean_backfill(month, new_shop("duckdb"))
 
