@@ -109,7 +109,7 @@ class Month:
 
 
 @pytest.fixture
-def month(new_shop: Callable[..., Shop], daemon_of: Callable, webhook: Webhook) -> Month:
+def month(new_shop: Callable[..., Shop], daemon_of: Callable, webhook: Webhook) -> Month:  # noqa: F811
     shop = new_shop("duckdb")
     columns = {name: name for name in NAMES}
     source = {"kind": "files", "url": str(shop.drop), "pattern": "*.csv", "settle_seconds": 0, "columns": columns}
