@@ -175,6 +175,7 @@ def consume_all(broker: Broker, tenant: Tenant, during: Coroutine | None = None,
     return log
 
 
+@pytest.mark.slow
 def test_messages_become_events_once_and_a_mark_closes_its_day(broker: Broker, tmp_path: Path):
     tenant = Tenant(tmp_path)
     yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
@@ -190,6 +191,7 @@ def test_messages_become_events_once_and_a_mark_closes_its_day(broker: Broker, t
     assert log.lines[-1]["event"] == "stopped"
 
 
+@pytest.mark.slow
 def test_poison_is_kept_as_a_reject_and_not_delivered_again(broker: Broker, tmp_path: Path):
     tenant = Tenant(tmp_path)
     poison = [b"\xff\x00 no text", b"[" * 9_000, b'{"event_id": "x", "sku": 1}']
@@ -202,6 +204,7 @@ def test_poison_is_kept_as_a_reject_and_not_delivered_again(broker: Broker, tmp_
     assert len(rejects) == 3
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(broker: Broker, tmp_path: Path):
     tenant = Tenant(tmp_path)
     keep, full = tenant.keep, [True, True]
@@ -219,6 +222,7 @@ def test_a_full_disk_loses_nothing(broker: Broker, tmp_path: Path):
     assert len(tenant.landed()[0]) == 50
 
 
+@pytest.mark.slow
 def test_a_stream_that_is_not_there_is_named(broker: Broker, tmp_path: Path):
     with pytest.raises(NoStream, match="no stream 'sales'"):
         consume_all(broker, Tenant(tmp_path))

@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from _pytest.logging import LogCaptureHandler
 
 from forecast_platform import logs
 from forecast_platform.assets.scope import CORRELATION_TAG, REASON_TAG, REQUESTED_BY_TAG, asked_by, passed_on
@@ -39,8 +40,13 @@ def lines(text: str) -> list[dict]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_an_entry_is_one_line_of_json_whatever_it_holds(configured: Callable, capsys: pytest.CaptureFixture):
+def test_an_entry_is_one_line_of_json_whatever_it_holds(
+    configured: Callable, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
     configured("json", command=True)
+    # What pytest's own handlers capture is sent to another process, which half a character cannot be.
+    ours = [each for each in logging.getLogger().handlers if not isinstance(each, LogCaptureHandler)]
+    monkeypatch.setattr(logging.getLogger(), "handlers", ours)
     logger = logging.getLogger("forecast_platform.sources.landing")
     with logs.correlation("batch-1"):
         logger.info("read %s", HOSTILE, extra={"file": HOSTILE, "rows": 3})
