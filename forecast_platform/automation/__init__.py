@@ -31,5 +31,15 @@ def build_automation(
     return dg.Definitions(
         jobs=[day, update],
         schedules=[build_close_schedule(scope, day, keys), build_rerun_schedule(scope, update)],
-        sensors=[build_due_sensor(scope, day, keys), build_changes_sensor(scope, update), build_alerts_sensor(scope)],
+        sensors=[
+            build_due_sensor(scope, day, keys),
+            build_changes_sensor(scope, update),
+            build_alerts_sensor(scope),
+            dg.AutomationConditionSensorDefinition(
+                f"{scope.name}__reports",
+                target=dg.AssetSelection.assets(scope.key("daily_report")),
+                default_status=scope.sensor_status,
+                description="Makes the newest report again when what it says was made again.",
+            ),
+        ],
     )

@@ -205,7 +205,7 @@ class Changing:
         self.rows = rows
         self.whole = False
 
-    def discover(self, *, now, first=None, last=None):
+    def discover(self, *, now, first=None, last=None, since=None):
         yield Arrival(
             name="a.csv",
             open=lambda: io.BytesIO(f"{HEADER}\n{ROW}".encode()),

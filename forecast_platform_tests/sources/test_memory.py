@@ -55,7 +55,7 @@ class Source:
     name = "stream"
     rows = SalesRows(columns={"sold_at": "t", "sku": "sku", "quantity": "q", "unit_price": "price"})
 
-    def discover(self, *, now, first=None, last=None):
+    def discover(self, *, now, first=None, last=None, since=None):
         yield Arrival(name="huge.csv", open=Stream, format="csv")
 
 
