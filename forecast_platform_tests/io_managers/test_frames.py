@@ -217,7 +217,7 @@ def test_a_run_that_was_ended_while_it_computed_writes_nothing(warehouse: Wareho
     pipeline = Pipeline(warehouse, during_plan=end)
     pipeline.run(START, START, "raw_sales")
     result = pipeline.run(START, START, "plan")
-    assert "has ended (CANCELED) while its step was still writing" in failure(result)
+    assert "has ended (CANCELED) while a step of it was still writing" in failure(result)
     assert warehouse.logged("plan", START, START) == {} and warehouse.read("select * from plan").empty
 
 

@@ -37,7 +37,7 @@ def sales(**settings: object):
         ({"pattern": "/etc/*"}, "", "leaves the folder"),
         ({"shift_to": "tomorrow"}, "shift_to", ""),
         ({"limits": {"max_quantity": "lots"}}, "max_quantity", "decimal"),
-        ({"kind": "ftp"}, "", "'files', 'sql', 'demo'"),
+        ({"kind": "ftp"}, "", "'files', 'sql', 'events', 'demo'"),
         ({"name": "My Sales"}, "name", "pattern"),
     ],
 )
