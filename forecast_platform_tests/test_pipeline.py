@@ -83,8 +83,9 @@ def test_every_asset_carries_what_a_person_looks_for(definitions: dg.Definitions
         assert node.metadata.get("partition_expr") or node.metadata.get("reports"), name
 
 
-def test_a_tenant_has_its_checks_and_the_job_of_a_day(definitions: dg.Definitions):
-    assert [job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")] == ["corner__day"]
+def test_a_tenant_has_its_checks_and_jobs(definitions: dg.Definitions):
+    jobs = {job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}
+    assert jobs == {"corner__day", "corner__update"}
     checks = {key.name for key in definitions.resolve_asset_graph().asset_check_keys}
     assert {"reject_share", "arrivals_readable", "forecasts_complete", "models_ran"} <= checks
 

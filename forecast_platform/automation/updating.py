@@ -1,6 +1,6 @@
 """What arrives between closes: it is landed, and what changed days touch is made again, once per debounce window."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -9,16 +9,18 @@ import dagster as dg
 from dagster._time import get_current_datetime
 
 from forecast_platform.assets.arrivals import source_of, take_in
-from forecast_platform.assets.scope import REASON_TAG, TenantScope
+from forecast_platform.assets.dbt import made_ready
+from forecast_platform.assets.scope import REASON_TAG, TenantScope, passed_on
 from forecast_platform.automation.closing import day_job_name
 from forecast_platform.automation.requests import Runs, ever_made, was_made, why_not_yet
 from forecast_platform.changes import ANYHOW, OPEN
 from forecast_platform.days import days_between, in_words
 from forecast_platform.io_managers.fence import PARENT_RUN_TAG
 from forecast_platform.io_managers.retries import retrying
+from forecast_platform.logs import CORRELATION_TAG
 from forecast_platform.runs import Step, end_orphans, make_waiting, progress_logger, run_step
 from forecast_platform.sources.base import SourceError
-from forecast_platform.sources.landing import not_landed
+from forecast_platform.sources.landing import LandedBatch, not_landed
 
 CHANGES_INTERVAL_SECONDS = 30
 DAYS = "days"
@@ -46,7 +48,7 @@ def build_update_job(scope: TenantScope, build: Callable[[TenantScope], dg.Defin
         # The slot of the pool is this step's: the runs inside must not wait for it.
         inside = replace(scope, pooled=False)
         end_orphans(context.instance, scope.name)
-        _land(context, inside)
+        tags = _tags(context, _land(context, inside))
         inside.changes.note("raw_sales", dict.fromkeys(asked, ANYHOW), reason="re-run", now=get_current_datetime())
         waiting = inside.changes.waiting()
         if not waiting:
@@ -55,7 +57,8 @@ def build_update_job(scope: TenantScope, build: Callable[[TenantScope], dg.Defin
         context.log.info(f"waiting: {in_words(each.day for each in waiting)}")
         loggers = dg.Definitions(loggers={"progress": progress_logger(lambda told: _tell(context, told))})
         definitions = dg.Definitions.merge(build(inside), loggers)
-        steps = make_waiting(inside, lambda step: _make(context, definitions, inside, step))
+        made_ready(inside)
+        steps = make_waiting(inside, lambda step: _make(context, definitions, inside, step, tags))
         context.add_output_metadata({"runs": len(steps), "days": in_words(each.day for each in waiting)})
 
     @dg.job(name=update_job_name(scope), description=bring_up_to_date.description)
@@ -66,17 +69,33 @@ def build_update_job(scope: TenantScope, build: Callable[[TenantScope], dg.Defin
 
 
 @retrying()
-def _land(context: dg.OpExecutionContext, scope: TenantScope) -> None:
+def _land(context: dg.OpExecutionContext, scope: TenantScope) -> list[LandedBatch]:
+    landed = []
     for asset in scope.fed_assets():
         for batch in take_in(scope, asset, log=context.log):
             context.log.info(f"{asset}: {batch.name} landed: {batch.rows:,} rows of {len(batch.days)} days")
+            landed.append(batch)
+    return landed
 
 
-def _make(context: dg.OpExecutionContext, definitions: dg.Definitions, scope: TenantScope, step: Step) -> None:
-    context.log.info(f"{', '.join(step.assets)}: {step.first} to {step.last}")
+def _tags(context: dg.OpExecutionContext, landed: Sequence[LandedBatch]) -> dict[str, str]:
+    """What the runs inside carry: whose part they are, who asked, and one id from what arrived to what is forecast."""
     run = context.run
-    tags = {PARENT_RUN_TAG: run.run_id, **{k: v for k, v in run.tags.items() if k.startswith("forecast_platform/")}}
-    reason = run.tags.get(REASON_TAG, "changed facts")
+    arrived = landed[0].batch_digest if landed else run.run_id
+    tags = {CORRELATION_TAG: arrived} | passed_on(run.tags)
+    context.instance.add_run_tags(run.run_id, {CORRELATION_TAG: tags[CORRELATION_TAG]})
+    return tags | {PARENT_RUN_TAG: run.run_id}
+
+
+def _make(
+    context: dg.OpExecutionContext,
+    definitions: dg.Definitions,
+    scope: TenantScope,
+    step: Step,
+    tags: Mapping[str, str],
+) -> None:
+    context.log.info(f"{', '.join(step.assets)}: {step.first} to {step.last}")
+    reason = context.run.tags.get(REASON_TAG, "changed facts")
     run_step(definitions, scope, step, instance=context.instance, reason=reason, tags=tags)
 
 
