@@ -11,7 +11,7 @@ from dagster import DagsterRunStatus
 
 from forecast_platform_tests.automation.conftest import clock
 from forecast_platform_tests.automation.simulated_daemon import SimulatedDaemon
-from forecast_platform_tests.automation.test_closing import LOADED, loaded
+from forecast_platform_tests.automation.test_closing import LOADED, loaded, send
 from forecast_platform_tests.pipeline.content import assert_same, contents
 from forecast_platform_tests.pipeline.shop import Shop, day, sales_lines
 
@@ -45,7 +45,7 @@ def assert_facts_are_those_of_a_clean_backfill(shop: Shop, clean: Shop, last: da
 def test_a_late_file_moves_facts_errors_and_the_newest_forecast_in_one_run(
     new_shop: Callable[..., Shop], daemon_of: Callable, at: Callable
 ):
-    shop, daemon = loaded(new_shop, daemon_of, ahead=0)
+    shop, daemon = loaded(new_shop, daemon_of)
     settled(shop, daemon)
     before, runs = made(shop), len(updates(daemon, shop))
     shop.put("late-a.csv", LATE[:1])
@@ -70,7 +70,7 @@ def test_a_late_file_moves_facts_errors_and_the_newest_forecast_in_one_run(
 
 
 def test_a_byte_equal_file_and_a_touched_one_change_nothing(new_shop: Callable[..., Shop], daemon_of: Callable):
-    shop, daemon = loaded(new_shop, daemon_of, ahead=0)
+    shop, daemon = loaded(new_shop, daemon_of)
     settled(shop, daemon)
     before = made(shop)
     known = shop.drop / f"{day(LOADED)}.csv"
@@ -83,7 +83,7 @@ def test_a_byte_equal_file_and_a_touched_one_change_nothing(new_shop: Callable[.
 def test_a_sale_of_today_moves_the_open_day_at_once_and_the_forecast_when_it_closes(
     new_shop: Callable[..., Shop], daemon_of: Callable
 ):
-    shop, daemon = loaded(new_shop, daemon_of, ahead=0)
+    shop, daemon = loaded(new_shop, daemon_of)
     settled(shop, daemon)
     today = day(LOADED + 1)
     shop.put("till.csv", [f"live-1,{today},sku 1,north,40,3.25,o"])
@@ -102,7 +102,7 @@ def test_a_sale_of_today_moves_the_open_day_at_once_and_the_forecast_when_it_clo
 def test_an_update_that_is_killed_anywhere_is_completed_by_the_next(
     new_shop: Callable[..., Shop], daemon_of: Callable, at: Callable, kill_at: str
 ):
-    shop, daemon = loaded(new_shop, daemon_of, ahead=0)
+    shop, daemon = loaded(new_shop, daemon_of)
     settled(shop, daemon)
     shop.put("late.csv", LATE)
     daemon.kill_at = kill_at
@@ -118,7 +118,8 @@ def test_an_update_that_is_killed_anywhere_is_completed_by_the_next(
 
 def test_the_weekly_run_finds_rows_that_no_sensor_saw(new_shop: Callable[..., Shop], daemon_of: Callable):
     """A fact that was changed behind the landing's back is put right, and what was made from it."""
-    shop, daemon = loaded(new_shop, daemon_of, ahead=1, automation={"rerun_cron": "0 4 * * *", "rerun_days": 3})
+    shop, daemon = loaded(new_shop, daemon_of, automation={"rerun_cron": "0 4 * * *", "rerun_days": 3})
+    send(shop, LOADED + 1, LOADED + 1)
     settled(shop, daemon)
     whole = made(shop)
     with shop.warehouse.transaction() as session:

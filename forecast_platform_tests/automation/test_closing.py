@@ -17,17 +17,20 @@ from forecast_platform_tests.pipeline.shop import Shop, day, sales_lines
 LOADED = 34
 
 
-def loaded(
-    new_shop: Callable[..., Shop], daemon_of: Callable, *, ahead: int = 7, **settings
-) -> tuple[Shop, SimulatedDaemon]:
-    """A shop whose days up to ``LOADED`` are made, at noon of the day after; files of ``ahead`` more days are there."""
+def loaded(new_shop: Callable[..., Shop], daemon_of: Callable, **settings) -> tuple[Shop, SimulatedDaemon]:
+    """A shop whose days up to ``LOADED`` are made, at noon of the day after."""
     shop = new_shop("duckdb", models={"moving_average_7": "MovingAverage(window=7)"}, **settings)
     daemon = daemon_of(shop, clock(day(LOADED + 1)))
-    for offset in range(LOADED + 1 + ahead):
-        shop.put(f"{day(offset)}.csv", sales_lines(day(offset), day(offset)))
+    send(shop, 0, LOADED)
     shop.run_facts(day(0), day(LOADED))
     shop.run(["forecasts", *shop.chain.accuracy], day(LOADED - 2), day(LOADED))
     return shop, daemon
+
+
+def send(shop: Shop, first: int, last: int) -> None:
+    """Drop the files of some days."""
+    for each in days_between(day(first), day(last)):
+        shop.put(f"{each}.csv", sales_lines(each, each))
 
 
 def ranges_of(daemon: SimulatedDaemon, shop: Shop) -> list[tuple[str, str, DagsterRunStatus]]:
@@ -51,9 +54,11 @@ def test_each_day_is_made_once_after_it_closed_and_missed_days_come_together(
     daemon.tick(clock(day(LOADED + 1), 23, 59))
     daemon.tick(clock(day(LOADED + 2), 0, 5))
     assert ranges_of(daemon, shop) == []
+    send(shop, LOADED + 1, LOADED + 1)
     daemon.until(clock(day(LOADED + 2), 3), every=timedelta(minutes=20))
     assert ranges_of(daemon, shop) == [ok(day(LOADED + 1), day(LOADED + 1))]
     # Five days without a daemon.
+    send(shop, LOADED + 2, LOADED + 6)
     daemon.away_until(clock(day(LOADED + 7), 9))
     daemon.until(clock(day(LOADED + 7), 10), every=timedelta(minutes=10))
     assert ranges_of(daemon, shop)[1:] == [ok(day(LOADED + 2), day(LOADED + 6))]
@@ -64,6 +69,7 @@ def test_each_day_is_made_once_after_it_closed_and_missed_days_come_together(
 
 def test_a_source_that_is_away_is_asked_again_until_it_is_back(new_shop: Callable[..., Shop], daemon_of: Callable):
     shop, daemon = loaded(new_shop, daemon_of)
+    send(shop, LOADED + 1, LOADED + 1)
     away = shop.drop.with_name("away")
     shop.drop.rename(away)
     daemon.until(clock(day(LOADED + 2), 2, 20), every=timedelta(minutes=10))
