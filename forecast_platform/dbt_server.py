@@ -120,7 +120,8 @@ def _serve_call(channel: socket.socket, arguments: Sequence[str], output: int, p
 
 def _in_child(server: int, channel: socket.socket, arguments: Sequence[str], output: int, project: _Project) -> None:
     channel.close()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # At once: dbt would first wait for its threads, and one may wait for a lock. What is not committed is rolled back.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
     for stream in (1, 2):
         os.dup2(output, stream)
     os.close(output)
