@@ -33,8 +33,11 @@ WAYS_TO_ROWS = {
 NOT_IN_THE_VALUES = {
     # A query without rows, as nothing here plans prices.
     "forecasts": {("daily_sales", "avg_price")},
-    # What the UI is told of a day.
-    "publications": {("champions", "days_held")},
+    # What the UI is told of a day, and whether what is published is finite and in order.
+    "publications": {
+        *(("champions", "days_held"), ("forecasts", "mean")),
+        *(("forecast_intervals", name) for name in ("q025", "q10", "q50", "q90", "q975")),
+    },
     # What is read of every published forecast; an errors' filter.
     "weekly_forecasts": {("forecasts", "status"), ("forecast_errors", "in_stock")},
     "hierarchy_forecasts": {("forecasts", "status")},
