@@ -177,9 +177,13 @@ def test_a_week_with_a_late_file_a_killed_run_and_a_clock_that_goes_back(month: 
             month.daemon.kill_at = "before_commit"
         month.night(day)
     assert month.daemon.kill_at is None and month.daemon.errors == []
-    assert month.told == []
     assert_every_origin_has_its_forecasts(month)
     assert_as_a_clean_backfill(month, new_shop("duckdb"))
+    # The run that was killed, and its repeat.
+    assert month.told == [
+        f"🔴 [{month.shop.name}] Run failed: {month.shop.name}__update",
+        f"🟢 [{month.shop.name}] Ended: Run failed: {month.shop.name}__update",
+    ]
 
 
 @pytest.mark.slow
