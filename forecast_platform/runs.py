@@ -246,9 +246,8 @@ def _make_following(scope: TenantScope, changes: Sequence[ChangedDay], make: Cal
     # Once `daily_sales` is made, nothing tells any more who moved.
     scope.changes.moved(differing, moved)
     sold |= {each.day for each in differing if each.asset == "inventory_levels"}
-    following = affected_steps(
-        scope, sold, moved, scope.today() - timedelta(days=1), newest_again=len(differing) > len(sold)
-    )
+    planned = any(each.asset not in {"raw_sales", "inventory_levels"} for each in differing)
+    following = affected_steps(scope, sold, moved, scope.today() - timedelta(days=1), newest_again=planned)
     for step in following:
         make(step)
     scope.changes.settle(changes, made_from=digests)
@@ -284,7 +283,7 @@ def run_step(
         asset_selection=_with_companions(definitions, keys),
         instance=instance,
         raise_on_error=False,
-        run_config={"loggers": {"progress": {}}} if "progress" in job.loggers else None,
+        run_config={"loggers": {"progress": {}}},
         tags={
             ASSET_PARTITION_RANGE_START_TAG: step.first.isoformat(),
             ASSET_PARTITION_RANGE_END_TAG: step.last.isoformat(),

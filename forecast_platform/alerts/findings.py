@@ -20,9 +20,6 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
 )
 from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
     ROOT_RUN_ID_TAG,
     WILL_RETRY_TAG,
 )
@@ -38,7 +35,7 @@ from forecast_platform.alerts.incidents import (
     run_finding,
     stale_finding,
 )
-from forecast_platform.assets.scope import ALERT, TenantScope
+from forecast_platform.assets.scope import ALERT, TenantScope, days_of_run
 from forecast_platform.io_managers.fence import PARENT_RUN_TAG
 from forecast_platform.runs import own_reason
 
@@ -160,7 +157,7 @@ class Observer:
 
     def _days_of(self, record: AssetCheckExecutionRecord) -> str:
         run = self.instance.get_run_by_id(record.run_id)
-        first, last = (None, None) if run is None else days_asked(run.tags)
+        first, last = (run and days_of_run(run.tags)) or (None, None)
         first, last = (record.evaluation.partition or first), (record.evaluation.partition or last)
         if first is None:
             return ""
@@ -184,7 +181,7 @@ class Observer:
     def _failed(self, record: dg.RunRecord) -> FailedRun:
         run = record.dagster_run
         assets = self._assets_of(run)
-        first, last = days_asked(run.tags)
+        first, last = days_of_run(run.tags) or (None, None)
         reason, by_check = self._reason(run.run_id)
         ended = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else record.update_timestamp
         return FailedRun(
@@ -293,18 +290,6 @@ def is_wrong(kind: Kind, evaluation: AssetCheckEvaluation) -> bool:
     if evaluation.passed:
         return False
     return kind != "check" or bool(evaluation.blocking) or evaluation.severity == dg.AssetCheckSeverity.ERROR
-
-
-def days_asked(tags: Mapping[str, str]) -> tuple[date | None, date | None]:
-    """First and last day that a run was to make, from its tags."""
-    one = tags.get(PARTITION_NAME_TAG)
-    try:
-        return (
-            date.fromisoformat(tags.get(ASSET_PARTITION_RANGE_START_TAG) or one or ""),
-            date.fromisoformat(tags.get(ASSET_PARTITION_RANGE_END_TAG) or one or ""),
-        )
-    except ValueError:
-        return None, None
 
 
 def asked_of(run: dg.DagsterRun, assets: Sequence[str]) -> str:

@@ -92,7 +92,7 @@ def take_in(
         _record(scope, new)
     if newest and newest != since:
         landing.reach(asset, newest)
-    if asset == ASSET:
+    if asset == ASSET and scope.tenant.source.kind == "events":
         with scope.warehouse.reading() as session:
             clear(landing, {digest for (digest,) in session.execute(RECORDED, {"asset": asset})})
     return new

@@ -11,8 +11,11 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
     BACKFILL_ID_TAG,
     PARENT_RUN_ID_TAG,
+    PARTITION_NAME_TAG,
     RETRY_NUMBER_TAG,
     SCHEDULE_NAME_TAG,
     SENSOR_NAME_TAG,
@@ -200,6 +203,18 @@ def day_range(context: dg.AssetExecutionContext) -> tuple[date, date]:
     reads_of(context)  # the step's time is counted from here
     keys = context.partition_key_range
     return date.fromisoformat(keys.start), date.fromisoformat(keys.end)
+
+
+def days_of_run(tags: Mapping[str, str]) -> tuple[date, date] | None:
+    """First and last day that a run with these tags was to make; ``None`` where it is of no days."""
+    one = tags.get(PARTITION_NAME_TAG)
+    try:
+        return (
+            date.fromisoformat(tags.get(ASSET_PARTITION_RANGE_START_TAG) or one or ""),
+            date.fromisoformat(tags.get(ASSET_PARTITION_RANGE_END_TAG) or one or ""),
+        )
+    except ValueError:
+        return None
 
 
 def asked_by(tags: Mapping[str, str]) -> str:

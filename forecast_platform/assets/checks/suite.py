@@ -9,13 +9,8 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-)
 
-from forecast_platform.assets.scope import ALERT, TenantScope
+from forecast_platform.assets.scope import ALERT, TenantScope, days_of_run
 from forecast_platform.io_managers.retries import retrying
 from forecast_platform.io_managers.warehouse import Session
 
@@ -123,17 +118,6 @@ def _found(
             else:
                 found.append((key, each.look(Look(scope, session, *days))))
     return found
-
-
-def days_of_run(tags: Mapping[str, str]) -> tuple[date, date] | None:
-    """First and last day that a run with these tags makes, or ``None`` where it is of no partition."""
-    if ASSET_PARTITION_RANGE_START_TAG in tags:
-        return date.fromisoformat(tags[ASSET_PARTITION_RANGE_START_TAG]), date.fromisoformat(
-            tags[ASSET_PARTITION_RANGE_END_TAG]
-        )
-    if PARTITION_NAME_TAG in tags:
-        return date.fromisoformat(tags[PARTITION_NAME_TAG]), date.fromisoformat(tags[PARTITION_NAME_TAG])
-    return None
 
 
 NEWEST = """
