@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import dagster as dg
 import psycopg2
 import pytest
 import sqlalchemy as sa
@@ -22,6 +23,27 @@ import sqlalchemy as sa
 from forecast_platform.io_managers.warehouse import Warehouse, open_warehouse
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ephemeral_instances_closed() -> Iterator[None]:
+    """Close the instances in memory that a module's tests opened.
+
+    Each holds connections to SQLite. Left to the garbage collector, they were closed by whichever thread it ran in,
+    and SQLite's complaint stood in the output of the test that was running by then.
+    """
+    opened: list[dg.DagsterInstance] = []
+    open_one = dg.DagsterInstance.ephemeral
+
+    def ephemeral(*arguments, **named) -> dg.DagsterInstance:
+        opened.append(open_one(*arguments, **named))
+        return opened[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dg.DagsterInstance, "ephemeral", ephemeral)
+        yield
+    for instance in opened:
+        instance.dispose()
 
 
 def run_autocommitted(url: str, *statements: str) -> None:

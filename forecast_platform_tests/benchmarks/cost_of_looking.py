@@ -1,0 +1,184 @@
+"""What checks and metadata cost: the newest day of the demo's chain with them and without, in turn.
+
+    python -m forecast_platform_tests.benchmarks.cost_of_looking
+
+The demo is loaded once, with as many origins as every check needs to have something to look at. Each measured run makes
+the day that follows on a copy of that, in a process of its own: CPU of the process and of dbt's, wall, peak memory.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from unittest.mock import patch
+
+import click
+
+from forecast_platform.pipeline import PROJECT, load_tenant
+from forecast_platform.settings import load
+
+TENANT = "demo"
+VARIANTS = ("plain", "figures", "checks", "all")
+"""Neither checks nor figures, either of them alone, both."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run: seconds of CPU and on the clock, and the largest process's memory in MB."""
+
+    cpu: float
+    wall: float
+    memory: float
+
+
+@click.command()
+@click.option("--runs", default=5, show_default=True, help="Measured runs of each variant.")
+@click.option("--origins", default=70, show_default=True, help="Origins on record before the measured day.")
+@click.option("--only", type=click.Choice(VARIANTS), help="Make the day in this process, in this variant.", hidden=True)
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), hidden=True)
+def main(runs: int, origins: int, only: str | None, day) -> None:
+    """Measure what looking adds to a day's run."""
+    if only is not None:
+        _make_day(day.date(), only)
+        return
+    with tempfile.TemporaryDirectory(prefix="cost-of-looking-") as folder:
+        loaded = Path(folder) / "loaded"
+        newest = _load_demo(loaded, origins)
+        found: dict[str, list[Measured]] = {variant: [] for variant in VARIANTS}
+        for number in range(runs):
+            for variant in VARIANTS:
+                found[variant].append(_measure(loaded, Path(folder) / "copy", newest, variant))
+                click.echo(f"run {number + 1} of {runs}, {variant}: {found[variant][-1].cpu:.1f} CPU s", err=True)
+    click.echo(f"{'':<10}{'CPU s':>8}{'wall s':>8}{'MB':>7}{'CPU ratio':>11}{'wall ratio':>11}   (medians of {runs})")
+    for variant, measured in found.items():
+        cpu, wall, memory = (_median(measured, name) for name in ("cpu", "wall", "memory"))
+        ratios = [_ratio(measured, found["plain"], name) for name in ("cpu", "wall")]
+        click.echo(f"{variant:<10}{cpu:>8.2f}{wall:>8.2f}{memory:>7.0f}{ratios[0]:>11.3f}{ratios[1]:>11.3f}")
+
+
+def _median(measured: list[Measured], name: str) -> float:
+    return statistics.median(getattr(each, name) for each in measured)
+
+
+def _ratio(measured: list[Measured], plain: list[Measured], name: str) -> float:
+    """Median of the ratios of runs that followed each other: the machine's speed drifts."""
+    pairs = zip(measured, plain, strict=True)
+    return statistics.median(getattr(each, name) / getattr(other, name) for each, other in pairs)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("FORECAST_")},
+        "FORECAST_HOME": str(folder / "home"),
+        "FORECAST_WAREHOUSE": f"duckdb:///{folder / 'warehouse'}",
+        "FORECAST_LANDING": (folder / "landing").as_uri(),
+        "DAGSTER_HOME": str(folder / "dagster"),
+    }
+
+
+def _load_demo(folder: Path, origins: int) -> date:
+    """Facts and ``origins`` origins up to the day before the newest closed one; returns that one."""
+    (folder / "dagster").mkdir(parents=True)
+    shutil.copy(PROJECT / "dagster.yaml", folder / "dagster")
+    scope = load_tenant(TENANT, load({}))
+    newest = scope.today() - timedelta(days=1)
+    first, last = newest - timedelta(days=origins), newest - timedelta(days=1)
+    facts = [name for name in _chain_facts() for name in ("--select", name)]
+    for since, selected in ((scope.tenant.start, facts), (first, [])):
+        command = ["run", "--tenant", TENANT, "--from", f"{since}", "--to", f"{last}", *selected]
+        program = [sys.executable, "-m", "forecast_platform.cli", *command]
+        subprocess.run(program, env=_environment(folder), check=True, stdout=sys.stderr)
+    return newest
+
+
+def _chain_facts() -> tuple[str, ...]:
+    from forecast_platform.pipeline import build_tenant
+    from forecast_platform.runs import chain_of
+
+    scope = load_tenant(TENANT, load({}))
+    return chain_of(build_tenant(scope), scope).facts
+
+
+def _measure(loaded: Path, copy: Path, day: date, variant: str) -> Measured:
+    shutil.copytree(loaded, copy)
+    arguments = ["--only", variant, "--day", day.isoformat()]
+    begun = time.monotonic()
+    child = subprocess.Popen([sys.executable, "-m", __spec__.name, *arguments], env=_environment(copy))
+    _, status, used = os.wait4(child.pid, 0)
+    wall = time.monotonic() - begun
+    if status:
+        raise click.ClickException(f"the run {variant!r} of {day} failed")
+    shutil.rmtree(copy)
+    return Measured(used.ru_utime + used.ru_stime, wall, used.ru_maxrss / 1024)
+
+
+def _make_day(day: date, variant: str) -> None:
+    from forecast_platform.cli import _TenantRuns
+    from forecast_platform.dbt_process import PROCESSES
+
+    with ExitStack() as stack:
+        if variant in ("plain", "figures"):
+            stack.enter_context(_without_checks())
+        if variant in ("plain", "checks"):
+            stack.enter_context(_without_figures())
+        runs = _TenantRuns(load_tenant(TENANT, load()), reason="benchmark", quiet=True)
+        runs.make(runs.chain.all, day, day)
+        PROCESSES.end()  # what it used counts once it was waited for
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime > 0
+
+
+@contextmanager
+def _without_checks() -> Iterator[None]:
+    """No asset checks, dbt's tests among them."""
+    from forecast_platform import pipeline
+    from forecast_platform.assets import dbt
+
+    told, settings = dbt.environment, dbt.DagsterDbtTranslatorSettings
+
+    def untested(*arguments, **named) -> Mapping[str, str]:
+        return told(*arguments, **named) | {"DBT_EXCLUDE_RESOURCE_TYPES": "unit_test test"}
+
+    with (
+        patch.object(pipeline, "build_checks", lambda _scope: []),
+        patch.object(dbt, "environment", untested),
+        patch.object(
+            dbt, "DagsterDbtTranslatorSettings", lambda **named: settings(**named | {"enable_asset_checks": False})
+        ),
+    ):
+        yield
+
+
+@contextmanager
+def _without_figures() -> Iterator[None]:
+    """No numbers, tables and pictures on partitions. The page of the report is an asset, and stays."""
+    from forecast_platform.assets import daily_report, forecast_explanations
+
+    nothing: dict[str, Callable] = {
+        "add_figures": lambda *_: None,
+        "queried_figures": lambda *_: {},
+        "add_partition_figures": lambda *_: None,
+    }
+    with ExitStack() as stack:
+        for module in [each for name, each in sys.modules.items() if name.startswith("forecast_platform.")]:
+            for name, instead in nothing.items():
+                if hasattr(module, name):
+                    stack.enter_context(patch.object(module, name, instead))
+        stack.enter_context(patch.object(forecast_explanations, "model_cards", lambda *_: ""))
+        for name in ("plots", "worst"):
+            stack.enter_context(patch.object(daily_report, name, lambda _: ""))
+        yield
+
+
+if __name__ == "__main__":
+    main()
