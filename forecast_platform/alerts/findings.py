@@ -67,11 +67,13 @@ class Memory:
         checks: what the last look saw of the evaluations of checks.
         reasons: why runs failed that were seen lately; to read it opens the log of the run.
         without_success: of failed runs without days, up to when no success of the same was seen.
+        forgot_at: when what is long over was forgotten last.
     """
 
     checks: Seen = field(default_factory=Seen)
     reasons: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
     without_success: Mapping[str, datetime] = field(default_factory=dict)
+    forgot_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN = 30
 
+FORGET_EVERY = timedelta(days=1)
+"""How often a process forgets what is long over."""
+
 FIRST_LOOK = timedelta(days=1)
 """How far back the first look goes for failed runs. What checks say is looked at whatever its age."""
 
@@ -45,6 +48,7 @@ def build_alerts_sensor(scope: TenantScope) -> dg.SensorDefinition:
         finally:
             # Whatever is wrong with looking, what is recorded is sent.
             wrong = deliver_pending(scope, now)
+        forget_old(scope, now, memory)
         for line in wrong:
             context.log.warning(f"not sent by {line}")
         # If this process dies before Dagster keeps the cursor, the next tick sees the same failures again: they belong
@@ -111,6 +115,13 @@ def deliver_pending(scope: TenantScope, now: datetime) -> list[str]:
     """Send what is recorded and due; what went wrong, a line a channel."""
     record = AlertRecord(scope.state, scope.name)
     return deliver(record, scope.tenant.alerts.channels, platform_settings.variables(), now)
+
+
+def forget_old(scope: TenantScope, now: datetime, memory: Memory) -> None:
+    """Once a day, forget incidents that ended longer ago than the tenant keeps them."""
+    if memory.forgot_at is None or now - memory.forgot_at >= FORGET_EVERY:
+        AlertRecord(scope.state, scope.name).forget(now - timedelta(days=scope.tenant.alerts.keep_days))
+        memory.forgot_at = now
 
 
 def _runs_of(incidents: Iterable[Incident]) -> set[str]:
