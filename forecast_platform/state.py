@@ -2,7 +2,8 @@
 
 In SQLite by default and in PostgreSQL beyond (``FORECAST_STATE``), apart from the warehouse, so that sensors may read
 it while a run holds the file of a tenant's DuckDB. Its tables are declared here and nowhere else; what their rows mean
-is in the modules that read and write them.
+is in the modules that read and write them. What is over goes: a changed day when all follows it, an incident some
+time after it ended (``alerts.keep_days`` of a tenant).
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ ledger_seals = sa.Table(
     sa.Column("verified", sa.Integer, nullable=False),
     comment=(
         "What each batch of an append-only table held when it was first looked at: its rows, and the digest of their"
-        " content. `verified` orders the origins by when they were last looked at."
+        " content. `verified` orders the origins by when they were last looked at. They stay as long as their ledger:"
+        " what an old batch held is compared with its seal, and a batch without one would be sealed as it is now."
     ),
 )
 

@@ -21,6 +21,7 @@ import pytest
 import sqlalchemy as sa
 
 from forecast_platform.io_managers.warehouse import Warehouse, open_warehouse
+from forecast_platform.state import metadata
 
 _numbers = itertools.count(1)
 
@@ -138,6 +139,19 @@ def postgres_warehouse(postgres_url: str, tenant: str) -> Iterator[Warehouse]:
     opened.migrate()
     yield opened
     drop_tenant(postgres_url, tenant)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a platform state that nobody has used: the test runs once for each database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'new' / 'state.db'}"
+        return
+    url = request.getfixturevalue("postgres_url")
+    yield url
+    engine = sa.create_engine(url)
+    metadata.drop_all(engine)
+    engine.dispose()
 
 
 def drop_tenant(url: str, tenant: str) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -16,19 +14,6 @@ ROW = {
     **{"tenant": "shop", "asset": "raw_sales", "day": date(2026, 1, 1), "noted_at": datetime(2026, 1, 2, tzinfo=UTC)},
     **{"reason": "test", "before": "", "moved": "[]"},
 }
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'new' / 'state.db'}"
-        return
-    url = request.getfixturevalue("postgres_url")
-    yield url
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        changed_days.metadata.drop_all(connection)
-    engine.dispose()
 
 
 def test_counts_of_several_threads_add_up(state_url: str):

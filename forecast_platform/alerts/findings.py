@@ -5,25 +5,20 @@ No warehouse is opened: a sensor may look while a run holds the file of the tena
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import cast
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 from dagster._core.definitions.assets.job.asset_job import is_reserved_asset_job_name
-from dagster._core.storage.asset_check_execution_record import (
-    COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES,
-    AssetCheckExecutionRecord,
-)
-from dagster._core.storage.tags import (
-    ROOT_RUN_ID_TAG,
-    WILL_RETRY_TAG,
-)
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
+from dagster._core.storage.tags import ROOT_RUN_ID_TAG, WILL_RETRY_TAG
 
+from forecast_platform.alerts.evaluations import Seen, look_again
 from forecast_platform.alerts.incidents import (
     FailedRun,
     Finding,
@@ -46,6 +41,10 @@ PUBLISHED = "publications"
 
 CHECK_FAILED = "DagsterAssetCheckFailedError"
 
+OVERLAP = timedelta(minutes=10)
+"""How far each look at runs goes back before the one before it: what another host's clock dates earlier is not missed.
+What is seen twice is one incident."""
+
 
 @dataclass(frozen=True)
 class Look:
@@ -60,21 +59,34 @@ class Look:
     evaluations: dict[Key, str]
 
 
-@dataclass(frozen=True)
-class Observer:
-    """One look at the instance on behalf of a tenant.
+@dataclass
+class Memory:
+    """What a process keeps from look to look, so that one costs the same after years; without it nothing is missed.
 
     Attributes:
-        ended_before: the newest evaluation before a planned one, kept from look to look: a failed run leaves all its
-            checks planned, and to ask for each again took 3 s on a busy machine with 200,000 evaluations on record.
+        checks: what the last look saw of the evaluations of checks.
+        reasons: why runs failed that were seen lately; to read it opens the log of the run.
+        without_success: of failed runs without days, up to when no success of the same was seen.
+        forgot_at: when what is long over was forgotten last.
     """
+
+    checks: Seen = field(default_factory=Seen)
+    reasons: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    without_success: Mapping[str, datetime] = field(default_factory=dict)
+    forgot_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Observer:
+    """One look at the instance on behalf of a tenant."""
 
     scope: TenantScope
     instance: dg.DagsterInstance
     repository: dg.RepositoryDefinition
     now: datetime
-    ended_before: dict[tuple[dg.AssetCheckKey, int], AssetCheckExecutionRecord | None] = field(default_factory=dict)
-    _attempts: dict[str, set[str]] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
+    _unmade: dict[str, dict[str, bool]] = field(default_factory=dict)
+    _without_success: dict[str, datetime] = field(default_factory=dict)
 
     @cached_property
     def _graph(self):
@@ -91,17 +103,19 @@ class Observer:
         checks, evaluations = self._checks()
         told = {each.run_id for each in (*checks, *open_incidents) if each.run_id and each.kind != "run"}
         known = set(known_runs)
-        new = [each for each in self.failed_runs(failed_since) if each.run_id not in known]
+        new = self.failed_runs(failed_since, known)
         failures = failures_by_subject(new, open_incidents, told_by_checks=told)
         unmade = {subject: [each for each in runs if self.is_unmade(each)] for subject, runs in failures.items()}
+        self.memory.without_success = self._without_success
         runs = [run_finding(subject, remaining) for subject, remaining in unmade.items() if remaining]
         stale = self.stale()
         return Look([*checks, *runs, *([stale] if stale else [])], evaluations)
 
     def _checks(self) -> tuple[list[Finding], dict[Key, str]]:
-        keys = sorted(key for key in self._graph.asset_check_keys if key.asset_key.path[0] == self.scope.name)
+        keys = [key for key in self._graph.asset_check_keys if key.asset_key.path[0] == self.scope.name]
+        self.memory.checks = look_again(self.instance.event_log_storage, keys, self.memory.checks)
         findings, evaluations = [], {}
-        for key, record in self._newest_evaluations(keys).items():
+        for key, record in sorted(self.memory.checks.newest.items()):
             evaluation = record.evaluation
             kind = alert_kind(key.name, self._graph.get_check_spec(key).metadata or {}, evaluation)
             if kind is None:
@@ -111,24 +125,6 @@ class Observer:
             if is_wrong(kind, evaluation):
                 findings.append(self._check_finding(kind, subject, key, record))
         return findings, evaluations
-
-    def _newest_evaluations(
-        self, keys: Sequence[dg.AssetCheckKey]
-    ) -> Mapping[dg.AssetCheckKey, AssetCheckExecutionRecord]:
-        """The newest evaluation of each check; one that a run has planned and not reached says nothing yet."""
-        log = self.instance.event_log_storage
-        newest = dict(log.get_latest_asset_check_execution_by_key(keys))
-        for key, record in list(newest.items()):
-            if record.status not in COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES:
-                newest.pop(key)
-                if (key, record.id) not in self.ended_before:
-                    ended = log.get_asset_check_execution_history(
-                        key, limit=1, status=COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES
-                    )
-                    self.ended_before[key, record.id] = ended[0] if ended else None
-                if before := self.ended_before[key, record.id]:
-                    newest[key] = before
-        return newest
 
     def _check_finding(
         self, kind: Kind, subject: str, key: dg.AssetCheckKey, record: AssetCheckExecutionRecord
@@ -163,26 +159,36 @@ class Observer:
             return ""
         return f" (run of {first})" if first == last else f" (run of {first} to {last})"
 
-    def failed_runs(self, since: datetime) -> list[FailedRun]:
-        """The tenant's runs that failed after a moment, those inside others apart. A cancelled one has not failed."""
+    def failed_runs(self, since: datetime, known: Collection[str] = ()) -> list[FailedRun]:
+        """The tenant's runs that failed after a moment, those inside others and those that are known apart.
+
+        A cancelled one has not failed.
+        """
         runs = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since.astimezone(UTC))
-        return [
-            self._failed(record)
+        records = [
+            record
             for record in self.instance.get_run_records(runs)
-            if self._is_ours(record.dagster_run) and PARENT_RUN_TAG not in record.dagster_run.tags
+            if self._is_ours(record.dagster_run)
+            and PARENT_RUN_TAG not in record.dagster_run.tags
+            and record.dagster_run.run_id not in known
         ]
+        ids, held = [each.dagster_run.run_id for each in records], self.memory.reasons
+        reasons = self.memory.reasons = {run_id: held.get(run_id) or self._reason(run_id) for run_id in ids}
+        return [self._failed(record, *reasons[record.dagster_run.run_id]) for record in records]
 
     def _is_ours(self, run: dg.DagsterRun) -> bool:
-        # A tenant's name may hold two underscores, as its jobs' names do; what stands last is the job's own.
-        if run.job_name.rpartition("__")[0] == self.scope.name or self._assets_of(run):
+        if self._is_our_job(run.job_name) or self._assets_of(run):
             return True
         return any(each.asset_key.path[0] == self.scope.name for each in run.asset_check_selection or ())
 
-    def _failed(self, record: dg.RunRecord) -> FailedRun:
+    def _is_our_job(self, name: str) -> bool:
+        # A tenant's name may hold two underscores, as its jobs' names do; what stands last is the job's own.
+        return name.rpartition("__")[0] == self.scope.name
+
+    def _failed(self, record: dg.RunRecord, reason: str, by_check: bool) -> FailedRun:
         run = record.dagster_run
         assets = self._assets_of(run)
         first, last = days_of_run(run.tags) or (None, None)
-        reason, by_check = self._reason(run.run_id)
         ended = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else record.update_timestamp
         return FailedRun(
             run_id=run.run_id,
@@ -224,28 +230,37 @@ class Observer:
         """
         if not failure.assets or failure.first is None or failure.last is None:
             return not self._succeeded_since(failure)
-        wanted = {
-            (failure.first + timedelta(days=offset)).isoformat()
-            for offset in range((failure.last - failure.first).days + 1)
-        }
-        return any(wanted & self._attempts_without_result(asset) for asset in failure.assets)
+        days = range((failure.last - failure.first).days + 1)
+        wanted = {(failure.first + timedelta(days=offset)).isoformat() for offset in days}
+        return any(self._any_unmade(asset, wanted) for asset in failure.assets)
 
-    def _attempts_without_result(self, asset: str) -> set[str]:
-        """Partitions of an asset that were asked for last by a run that did not make them, or not yet."""
+    def _any_unmade(self, asset: str, days: set[str]) -> bool:
+        """Whether a run that did not make it, or not yet, was the last to be asked for one of some days of an asset."""
         key = self.scope.key(asset)
         if not self._graph.has(key):
-            return set()
-        if asset not in self._attempts:
-            log = self.instance.event_log_storage
-            self._attempts[asset] = set(
-                log.get_latest_asset_partition_materialization_attempts_without_materializations(key)
-            )
-        return self._attempts[asset]
+            return False
+        known = self._unmade.setdefault(asset, {})
+        if asked := days - known.keys():
+            newest = partial(self.instance.event_log_storage.get_latest_storage_id_by_partition, key, partitions=asked)
+            planned = newest(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+            made = newest(dg.DagsterEventType.ASSET_MATERIALIZATION)
+            known |= {day: day in planned and planned[day] > made.get(day, 0) for day in asked}
+        return any(known[day] for day in days)
 
     def _succeeded_since(self, failure: FailedRun) -> bool:
-        after = dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=failure.failed_at.astimezone(UTC))
-        runs = self.instance.get_runs(after)
-        return any(self._is_ours(run) and asked_of(run, self._assets_of(run)) == failure.asked for run in runs)
+        """Whether a run that was asked for the same has succeeded since.
+
+        Nothing else ends what was asked for once and by nobody again: its incident may stay open for months, and to
+        look through 1,400 successes at each look took 1 s. Of a job one is enough; what is chosen has no name.
+        """
+        since = self.memory.without_success.get(failure.run_id, failure.failed_at)
+        job = failure.asked if self._is_our_job(failure.asked) else None
+        after = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=since.astimezone(UTC))
+        for run in self.instance.get_runs(after, limit=1 if job else None):
+            if self._is_ours(run) and asked_of(run, self._assets_of(run)) == failure.asked:
+                return True
+        self._without_success[failure.run_id] = max(since, self.now - OVERLAP)
+        return False
 
     def stale(self) -> Finding | None:
         """Whether a closed day is overdue. A tenant that has never published is being set up, not stale."""

@@ -22,6 +22,9 @@ LONGEST_WAIT = timedelta(hours=1)
 """A message that was not taken is tried again after 1, 2, 4, … minutes. A process that was killed while it sent is
 seen as a failure: the wait is longer than any channel's timeout."""
 
+MOST_FORGOTTEN = 1_000
+"""Incidents that are forgotten at once: others wait to write meanwhile. More of them go the next time."""
+
 _TIMES = ("since", "opened_at", "last_seen_at", "good_since", "ended_at")
 
 
@@ -142,6 +145,22 @@ class AlertRecord:
             connection.execute(
                 sa.delete(alert_messages).where(*self._unsent(alert_messages.c.channel.not_in(sorted(known))))
             )
+
+    def forget(self, ended_before: datetime) -> int:
+        """Delete incidents that ended before a moment, and what was told of them; how many.
+
+        What somebody is still to be told keeps its incident. So does the newest number: SQLite gives one that is gone
+        to the next, and a mailbox takes a message of the same id for the one that it has.
+        """
+        newest = sa.select(sa.func.max(incidents.c.id)).scalar_subquery()
+        waits = sa.exists().where(alert_messages.c.incident == incidents.c.id, alert_messages.c.sent_at.is_(None))
+        over = (incidents.c.tenant == self._tenant, incidents.c.ended_at < _utc(ended_before))
+        query = sa.select(incidents.c.id).where(*over, incidents.c.id < newest, ~waits).order_by(incidents.c.id)
+        with self._state.transaction() as connection:
+            old = list(connection.scalars(query.limit(MOST_FORGOTTEN)))
+            connection.execute(sa.delete(alert_messages).where(alert_messages.c.incident.in_(old)))
+            connection.execute(sa.delete(incidents).where(incidents.c.id.in_(old)))
+        return len(old)
 
     def unsent(self) -> list[tuple[int, str, str, int, str | None]]:
         """Messages that wait: incident, event, channel, attempts, the last error."""

@@ -11,7 +11,7 @@ import dagster as dg
 
 from forecast_platform import settings as platform_settings
 from forecast_platform.alerts.delivery import deliver
-from forecast_platform.alerts.findings import Observer
+from forecast_platform.alerts.findings import OVERLAP, Memory, Observer
 from forecast_platform.alerts.incidents import Change, Incident, Rules, judge
 from forecast_platform.alerts.messages import incident_message
 from forecast_platform.alerts.record import AlertRecord
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN = 30
 
-OVERLAP = timedelta(minutes=10)
-"""How far each look goes back before the one before it: what another host's clock dates earlier is not missed. What
-is seen twice is one incident."""
+FORGET_EVERY = timedelta(days=1)
+"""How often a process forgets what is long over."""
 
 FIRST_LOOK = timedelta(days=1)
 """How far back the first look goes for failed runs. What checks say is looked at whatever its age."""
@@ -32,7 +31,7 @@ FIRST_LOOK = timedelta(days=1)
 
 def build_alerts_sensor(scope: TenantScope) -> dg.SensorDefinition:
     """A tenant's alerts. It is on from the start: with the default settings it writes to the log."""
-    ended_before: dict = {}
+    memory = Memory()
 
     @dg.sensor(
         name=f"{scope.name}__alerts",
@@ -45,10 +44,11 @@ def build_alerts_sensor(scope: TenantScope) -> dg.SensorDefinition:
 
         now = get_current_datetime()
         try:
-            said = observe(scope, context.instance, context.repository_def, now, context.cursor, ended_before)
+            said = observe(scope, context.instance, context.repository_def, now, context.cursor, memory)
         finally:
             # Whatever is wrong with looking, what is recorded is sent.
             wrong = deliver_pending(scope, now)
+        forget_old(scope, now, memory)
         for line in wrong:
             context.log.warning(f"not sent by {line}")
         # If this process dies before Dagster keeps the cursor, the next tick sees the same failures again: they belong
@@ -64,14 +64,14 @@ def observe(
     repository: dg.RepositoryDefinition,
     now: datetime,
     cursor: str | None,
-    ended_before: dict,
+    memory: Memory,
 ) -> str:
     """Look once, record what begins, goes on and ends, with the messages about it; say so in words."""
     alerts = scope.tenant.alerts
     record = AlertRecord(scope.state, scope.name)
     since = (datetime.fromisoformat(cursor) if cursor else now - FIRST_LOOK) - OVERLAP
     recent = record.recent_incidents(ended_after=since - FIRST_LOOK)
-    look = Observer(scope, instance, repository, now, ended_before).look(
+    look = Observer(scope, instance, repository, now, memory).look(
         failed_since=since,
         open_incidents=[each for each in recent if each.ended_at is None],
         known_runs=_runs_of(each for each in recent if each.ended_at is not None),
@@ -115,6 +115,13 @@ def deliver_pending(scope: TenantScope, now: datetime) -> list[str]:
     """Send what is recorded and due; what went wrong, a line a channel."""
     record = AlertRecord(scope.state, scope.name)
     return deliver(record, scope.tenant.alerts.channels, platform_settings.variables(), now)
+
+
+def forget_old(scope: TenantScope, now: datetime, memory: Memory) -> None:
+    """Once a day, forget incidents that ended longer ago than the tenant keeps them."""
+    if memory.forgot_at is None or now - memory.forgot_at >= FORGET_EVERY:
+        AlertRecord(scope.state, scope.name).forget(now - timedelta(days=scope.tenant.alerts.keep_days))
+        memory.forgot_at = now
 
 
 def _runs_of(incidents: Iterable[Incident]) -> set[str]:

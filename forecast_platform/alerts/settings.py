@@ -77,6 +77,10 @@ class Alerts(BaseModel):
         360, ge=1, le=20160, description="after a day's close; if it is not published by then, data is stale"
     )
 
+    keep_days: int = Field(
+        400, ge=30, le=36500, description="for how long what is over, and what was told of it, is kept"
+    )
+
     @field_validator("channels")
     @classmethod
     def _named(cls, channels: tuple[Channel, ...]) -> tuple[Channel, ...]:

@@ -9,11 +9,11 @@ import logging
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, BinaryIO
 
 import fsspec
@@ -33,10 +33,27 @@ class _Place:
 
     fs: Any
     root: str
+    _inside: dict[str, bool] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def local(self) -> bool:
         return isinstance(self.fs, LocalFileSystem)
+
+    def leads_out(self, path: str, info: Mapping[str, Any]) -> bool:
+        """Whether a local path is a link, or below one, to somewhere outside the folder.
+
+        Only of links the file system is asked, and of each folder once: to resolve every path of a folder of 105,000
+        files took half of the time of a look.
+        """
+        if info.get("islink"):
+            return not self._holds(path)
+        folder = path.rpartition("/")[0]
+        if folder not in self._inside:
+            self._inside[folder] = self._holds(folder)
+        return not self._inside[folder]
+
+    def _holds(self, path: str) -> bool:
+        return os.path.commonpath([os.path.realpath(path), self.root]) == self.root
 
 
 class FileSource:
@@ -78,8 +95,11 @@ class FileSource:
         for path, info in sorted(found.items()):
             name = path[len(place.root) + 1 :]
             feeds = next((p for p in patterns if matches_glob(name, p[0])), None)
-            if feeds is not None and self._complete(place, path, info, now):
-                yield self._arrival(place, path, info, name, form=feeds[1], feeds=feeds[2])
+            if feeds is None:
+                continue
+            changed = _changed(info)
+            if self._complete(place, path, info, changed, now):
+                yield self._arrival(place, path, info, changed, name, form=feeds[1], feeds=feeds[2])
 
     def high_water(self, *, now: datetime) -> None:
         """None: that a file is new is seen from its name, size and times."""
@@ -108,38 +128,78 @@ class FileSource:
 
     def _files(self, place: _Place) -> dict[str, dict[str, Any]]:
         depth = None if "**" in self._folder.pattern else self._depth()
-        found = place.fs.find(place.root, maxdepth=depth, detail=True)
+        found = _local_files(place, depth) if place.local else place.fs.find(place.root, maxdepth=depth, detail=True)
         return {path: info for path, info in found.items() if _is_named(path[len(place.root) + 1 :])}
 
     def _depth(self) -> int:
         patterns = [self._folder.pattern, *(join.pattern for join in self.rows.joins)]
         return max(pattern.count("/") for pattern in patterns) + 1
 
-    def _complete(self, place: _Place, path: str, info: dict[str, Any], now: datetime) -> bool:
+    def _complete(
+        self, place: _Place, path: str, info: Mapping[str, Any], changed: datetime | None, now: datetime
+    ) -> bool:
         if place.local:
-            real = os.path.realpath(path)
-            if os.path.commonpath([real, place.root]) != place.root:
+            if place.leads_out(path, info):
                 _log.warning("%s is a link out of the folder %s and is not read", path, place.root)
                 return False
-            if not os.path.isfile(real):
+            if not (os.path.isfile(path) if info.get("islink") else info["type"] == "file"):
                 return False
-        changed = _changed(info)
         # A time far in the future is another machine's clock, not a file that is being written now.
         return changed is None or abs((now - changed).total_seconds()) >= self._folder.settle_seconds
 
     def _arrival(
-        self, place: _Place, path: str, info: dict[str, Any], name: str, *, form: Format, feeds: str | None
+        self,
+        place: _Place,
+        path: str,
+        info: Mapping[str, Any],
+        changed: datetime | None,
+        name: str,
+        *,
+        form: Format,
+        feeds: str | None,
     ) -> Arrival:
-        state = _state(info)
+        state = _state(info, changed)
         return Arrival(
             name=name,
             open=partial(_open, place, path),
             format=form,
-            order=(_changed(info) or datetime.fromtimestamp(0, UTC)).isoformat(),
+            order=(changed or datetime.fromtimestamp(0, UTC)).isoformat(),
             feeds=feeds,
             fingerprint=state,
-            unchanged=lambda: _state(place.fs.info(path)) == state,
+            unchanged=lambda: _state_now(place, path) == state,
         )
+
+
+def _local_files(place: _Place, depth: int | None) -> dict[str, dict[str, Any]]:
+    """As ``fs.find`` of a local folder, with what is used here of each file: in half of the time.
+
+    Links to folders are not followed; what cannot be listed or is gone by now has no files.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    folders = [(place.root, 1)]
+    while folders:
+        folder, level = folders.pop()
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders += [(entry.path, level + 1)] if depth is None or level < depth else []
+                    continue
+                with suppress(FileNotFoundError):
+                    # A link is as what it leads to, as it is when it is asked for alone; one to nowhere is no file.
+                    link = entry.is_symlink()
+                    found[entry.path] = place.fs.info(entry.path) if link else _told(entry.stat(follow_symlinks=False))
+    return found
+
+
+def _told(told: os.stat_result) -> dict[str, Any]:
+    """What ``fs.info`` says of a file that is no link, as far as it is used."""
+    return {
+        "type": "file" if stat.S_ISREG(told.st_mode) else "other",
+        "size": told.st_size,
+        "ino": told.st_ino,
+        "created": getattr(told, "st_birthtime", told.st_ctime),
+        "mtime": told.st_mtime,
+    }
 
 
 def _is_folder(fs: Any, root: str) -> bool:
@@ -154,6 +214,8 @@ def _is_folder(fs: Any, root: str) -> bool:
 
 def matches_glob(name: str, pattern: str) -> bool:
     """Whether a relative path matches a glob whose ``*`` stays within a folder and whose ``**/`` spans any number."""
+    if "/" not in pattern and pattern != "**":  # most are: a third of the time
+        return "/" not in name and fnmatchcase(name, pattern)
     return _matches(name.split("/"), pattern.split("/"))
 
 
@@ -185,12 +247,16 @@ def _changed(info: Mapping[str, Any]) -> datetime | None:
     return None
 
 
-def _state(info: Mapping[str, Any]) -> str:
+def _state_now(place: _Place, path: str) -> str:
+    info = place.fs.info(path)
+    return _state(info, _changed(info))
+
+
+def _state(info: Mapping[str, Any], changed: datetime | None) -> str:
     """What changes when a file does."""
     parts = [info.get(key) for key in ("size", "ino", "ETag", "etag", "md5Hash", "version_id", "generation")]
     if "mtime" in info:
         parts.append(info.get("created"))
-    changed = _changed(info)
     return "|".join(map(str, [*parts, round(changed.timestamp() * 1e6) if changed else None]))
 
 

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-import pytest
-import sqlalchemy as sa
 
 from forecast_platform.alerts.delivery import deliver
 from forecast_platform.alerts.incidents import Change, Finding, Rules, judge
 from forecast_platform.alerts.messages import incident_message
 from forecast_platform.alerts.record import AlertRecord
 from forecast_platform.alerts.settings import Channel, EmailChannel, WebhookChannel
-from forecast_platform.state import State, metadata
+from forecast_platform.state import State
 from forecast_platform_tests.alerts.servers import Mailbox, Webhook
 from forecast_platform_tests.faults import children
 
 NOW = datetime(2026, 1, 20, 12, tzinfo=UTC)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'state.db'}"
-        return
-    url = request.getfixturevalue("postgres_url")
-    yield url
-    engine = sa.create_engine(url)
-    metadata.drop_all(engine)
-    engine.dispose()
 
 
 def channels_of(webhook: Webhook, mailbox: Mailbox) -> list[Channel]:

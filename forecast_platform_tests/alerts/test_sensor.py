@@ -71,6 +71,10 @@ class WatchedTill(Till):
 
         return dg.Definitions(assets=[sales], loggers={"progress": progress_logger(self.told.append)})
 
+    @cached_property
+    def sensor(self) -> dg.SensorDefinition:
+        return build_alerts_sensor(self.scope)
+
     @contextmanager
     def clock(self) -> Iterator[None]:
         with freeze_time(self.now):
@@ -87,11 +91,10 @@ class WatchedTill(Till):
         """Evaluate the sensor as the daemon does, a little later."""
         self.now += timedelta(minutes=minutes)
         with self.clock():
-            sensor = build_alerts_sensor(self.scope)
             context = dg.build_sensor_context(
-                instance=self.instance, cursor=self.cursor, definitions=self.definitions, sensor_name=sensor.name
+                instance=self.instance, cursor=self.cursor, definitions=self.definitions, sensor_name=self.sensor.name
             )
-            result = sensor.evaluate_tick(context)
+            result = self.sensor.evaluate_tick(context)
         self.cursor = result.cursor
         return result.skip_message
 
@@ -385,16 +388,21 @@ def _unreachable(*_arguments, **_options):
     raise RuntimeError("the storage cannot be reached")
 
 
-def test_a_cursor_that_is_lost_tells_nothing_twice(till, webhook: Webhook):
+def test_a_process_that_begins_anew_and_has_lost_its_cursor_tells_nothing_twice(till, webhook: Webhook):
     shop = till(alerts={"hold_minutes": 0})
+
+    def begin_anew() -> None:
+        shop.cursor = None
+        del shop.sensor
+
     with shop.source_away():
         shop.sell(0, 3)
     shop.tick()
-    shop.cursor = None
+    begin_anew()
     shop.tick()
     assert len(webhook.posted) == 1
     shop.sell(0, 3)
     shop.tick()
-    shop.cursor = None
+    begin_anew()
     shop.tick()
     assert len(webhook.posted) == 2
