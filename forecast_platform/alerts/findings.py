@@ -30,7 +30,7 @@ from forecast_platform.alerts.incidents import (
     run_finding,
     stale_finding,
 )
-from forecast_platform.assets.scope import ALERT, TenantScope, days_of_run
+from forecast_platform.assets.scope import ALERT, TOLD_OF, TenantScope, days_of_run
 from forecast_platform.io_managers.fence import PARENT_RUN_TAG
 from forecast_platform.runs import own_reason
 
@@ -141,6 +141,7 @@ class Observer:
             since=datetime.fromtimestamp(record.event.timestamp, UTC),
             run_id=record.run_id,
             evaluation=f"{record.id} {record.event.timestamp}",
+            days=frozenset(getattr(evaluation.metadata.get(TOLD_OF), "value", ())),
         )
 
     def _affected_by(self, key: dg.AssetKey) -> str:

@@ -5,9 +5,10 @@ What is wrong is found out in ``findings``; what is said about it is in ``messag
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Literal
 
 Kind = Literal["run", "check", "quality", "stale", "drift", "coverage"]
@@ -35,6 +36,8 @@ class Finding:
         run_id: the run to look at.
         evaluation: id of the evaluation that says so; None where nothing is evaluated.
         may_pass: something that is under way may put it right before anybody need know.
+        days: what is wrong with these days (as YYYY-MM-DD) stays so; if an incident that has ended was about all of
+            them, somebody looked at them again, and nobody is told again. Empty: it is wrong now.
         details: plain values that later findings of the same subject rest on.
     """
 
@@ -47,6 +50,7 @@ class Finding:
     run_id: str | None = None
     evaluation: str | None = None
     may_pass: bool = False
+    days: frozenset[str] = frozenset()
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -110,6 +114,7 @@ def judge(
     evaluations: Mapping[Key, str],
     now: datetime,
     rules: Rules,
+    told_of: Mapping[Key, Collection[str]] = MappingProxyType({}),
 ) -> list[Change]:
     """What becomes of the open incidents and of what is wrong now.
 
@@ -120,18 +125,27 @@ def judge(
     Args:
         evaluations: id of the newest evaluation of everything that is evaluated, good or bad.
         now: aware; not before any earlier call's.
+        told_of: days that incidents of the same matter were about, which have ended.
     """
     held = {incident.key: incident for incident in open_incidents}
     changes = {}
     for finding in findings:
-        changes[finding.key] = _wrong(finding, held.get(finding.key), now)
+        known = finding.days and finding.days <= set(told_of.get(finding.key, ()))
+        if finding.key in held or not known:
+            changes[finding.key] = _wrong(finding, held.get(finding.key), now)
     for key, incident in held.items():
         if key not in changes:
             changes[key] = _well(incident, evaluations.get(key), now, rules)
     return list(changes.values())
 
 
-def _wrong(finding: Finding, incident: Incident | None, now: datetime) -> Change:
+def days_of(incident: Incident | None) -> frozenset[str]:
+    """The days that an incident is or was about, as far as it is about days."""
+    return frozenset(incident.details.get(DAYS, ()) if incident else ())
+
+
+def _wrong(finding: Finding, before: Incident | None, now: datetime) -> Change:
+    incident = before
     if incident is None:
         incident = Incident(
             **{name: getattr(finding, name) for name in _SHARED}, since=finding.since, opened_at=now, last_seen_at=now
@@ -143,11 +157,16 @@ def _wrong(finding: Finding, incident: Incident | None, now: datetime) -> Change
             since=min(incident.since, finding.since),
             last_seen_at=now,
         )
+    if finding.days:
+        incident = replace(incident, details={**incident.details, DAYS: sorted(finding.days | days_of(before))})
     incident = replace(incident, good_since=None, good_evaluations=0, last_evaluation=finding.evaluation)
     if incident.told or (finding.may_pass and now - incident.opened_at < RETRY_GRACE):
         return Change(incident)
     return Change(replace(incident, told=True), "opened")
 
+
+DAYS = "days"
+"""Where the details of an incident keep the days that it was about."""
 
 _SHARED = ("kind", "subject", "title", "what", "affects", "run_id", "details")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from forecast_platform.alerts.incidents import Change, Event, Incident
+from forecast_platform.alerts.incidents import Change, Event, Incident, Key, days_of
 from forecast_platform.alerts.messages import Message
 from forecast_platform.state import State, alert_messages, incidents
 
@@ -52,6 +52,14 @@ class AlertRecord:
     def recent_incidents(self, ended_after: datetime) -> list[Incident]:
         """Open incidents and those that ended after a moment, oldest first."""
         return self._incidents(sa.or_(incidents.c.ended_at.is_(None), incidents.c.ended_at > _utc(ended_after)))
+
+    def told_of(self, keys: Collection[Key]) -> dict[Key, set[str]]:
+        """The days that incidents of some matters were about which have ended."""
+        matters = sa.tuple_(incidents.c.kind, incidents.c.subject).in_(sorted(keys))
+        days: dict[Key, set[str]] = {}
+        for each in self._incidents(sa.and_(incidents.c.ended_at.is_not(None), matters)) if keys else ():
+            days.setdefault(each.key, set()).update(days_of(each))
+        return days
 
     def _incidents(self, where: sa.ColumnElement[bool], connection: sa.Connection | None = None) -> list[Incident]:
         query = sa.select(incidents).where(incidents.c.tenant == self._tenant, where).order_by(incidents.c.id)

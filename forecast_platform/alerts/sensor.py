@@ -77,9 +77,10 @@ def observe(
         known_runs=_runs_of(each for each in recent if each.ended_at is not None),
     )
     rules = Rules(timedelta(minutes=alerts.hold_minutes), alerts.good_evaluations)
+    told_of = record.told_of({each.key for each in look.findings if each.days})
     with record.transaction() as connection:
         held = record.open_incidents(connection)
-        changes = judge(look.findings, held, evaluations=look.evaluations, now=now, rules=rules)
+        changes = judge(look.findings, held, evaluations=look.evaluations, now=now, rules=rules, told_of=told_of)
         said = [_keep(scope, record, connection, change, now) for change in changes]
     return "; ".join(filter(None, said)) or f"nothing new; {len(look.findings)} things are wrong"
 

@@ -40,6 +40,9 @@ ALERT = "forecast_platform/alert"
 ``drift``, ``coverage``, ``stale`` or ``quality``; ``none`` for no alert. Without it the first word of the check's name
 may say so (``drift_psi``); any other check alerts where it is blocking or fails as an error."""
 
+TOLD_OF = "forecast_platform/told_of"
+"""Metadata of a check's evaluation: the days that are wrong and stay so. People are told of each once."""
+
 TENANT_TAG = "forecast_platform/tenant"
 """Tags of a run that say who asked for it and why; ``forecast_runs`` keeps them."""
 

@@ -102,6 +102,24 @@ def test_an_incident_keeps_when_it_began_and_says_what_is_known_last():
     assert (record.open[0].what, record.open[0].since) == ("worse", NOW)
 
 
+def test_a_day_that_was_told_of_is_not_told_again_when_somebody_looks_at_it_again():
+    record = Record()
+    monday, tuesday = (replace(FINDING, days=frozenset([f"2026-01-{day}"])) for day in (19, 20))
+    record.tick(monday, evaluation="1")
+    record.tick(replace(tuesday, evaluation="2"), evaluation="2")
+    assert record.open[0].details == {"days": ["2026-01-19", "2026-01-20"]}
+    ended = {FINDING.key: record.open[0].details["days"]}
+    for number in (3, 4):
+        record.tick(minutes=30, evaluation=str(number))
+    assert (record.events, record.open) == (["opened", "ended"], [])
+    for days in (monday.days, monday.days | tuesday.days):
+        again = replace(FINDING, days=days)
+        assert judge([again], [], evaluations={}, now=record.now, rules=RULES, told_of=ended) == []
+    for new in (replace(FINDING, days=frozenset(["2026-01-21"]) | monday.days), FINDING):
+        (change,) = judge([new], [], evaluations={}, now=record.now, rules=RULES, told_of=ended)
+        assert change.event == "opened"
+
+
 def failed(run_id: str, *, minutes: int = 0, **how) -> FailedRun:
     given_values = {
         "run_id": run_id,

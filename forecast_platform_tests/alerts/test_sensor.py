@@ -13,9 +13,9 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import freeze_time
 
-from forecast_platform.alerts.findings import ALERT
 from forecast_platform.alerts.record import AlertRecord
 from forecast_platform.alerts.sensor import build_alerts_sensor
+from forecast_platform.assets.scope import ALERT, TOLD_OF
 from forecast_platform.runs import RunFailed, progress_logger
 from forecast_platform_tests.alerts.servers import Webhook
 from forecast_platform_tests.pipeline.shop import START, Till, day, sales_lines
@@ -37,6 +37,7 @@ class WatchedTill(Till):
     kind: str | None = None
     said: str = "3 of 14 days are missing"
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+    told_of: tuple[str, ...] = ()
     now: datetime = NOON
     cursor: str | None = None
     extra: list = field(default_factory=list)
@@ -50,7 +51,8 @@ class WatchedTill(Till):
             metadata={ALERT: self.kind} if self.kind else None,
         )
         def as_told() -> dg.AssetCheckResult:
-            return dg.AssetCheckResult(passed=self.passes, description=self.said, severity=self.severity)
+            days = {TOLD_OF: dg.MetadataValue.json(list(self.told_of))} if self.told_of else {}
+            return dg.AssetCheckResult(passed=self.passes, description=self.said, severity=self.severity, metadata=days)
 
         sales = super().definitions if self.real else self._plain_sales()
         return dg.Definitions.merge(sales, dg.Definitions(asset_checks=[as_told], assets=self.extra))
@@ -186,6 +188,23 @@ def test_a_flapping_check_gives_one_incident(till, webhook: Webhook, minutes: in
     shop.tick()
     shop.tick(minutes=31)
     assert webhook.titles[1:] == ["🟢 [till] Ended: Blocking check failed: raw_sales/as_told"]
+
+
+def test_a_day_that_was_told_of_is_not_told_again_when_it_is_made_again(till, webhook: Webhook):
+    shop = till(blocking=False, told_of=("2026-01-01",), passes=False)
+    for passes in (False, True, True):
+        shop.passes = passes
+        shop.sell()
+        shop.tick(minutes=40)
+    assert [title[0] for title in webhook.titles] == ["🔴", "🟢"]
+    shop.passes = False
+    shop.sell()
+    shop.tick()
+    assert len(webhook.posted) == 2
+    shop.told_of += ("2026-01-02",)
+    shop.sell()
+    shop.tick()
+    assert [title[0] for title in webhook.titles] == ["🔴", "🟢", "🔴"]
 
 
 def test_a_run_that_a_blocking_check_stopped_is_told_once_as_that_check(till, webhook: Webhook):

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -77,7 +77,8 @@ class SimulatedDaemon:
 
     def tick(self, now: datetime | None = None) -> None:
         """One round of every daemon, at ``now``."""
-        self.now = now or self.now
+        # Dagster's SQLite keeps the clock without its zone, and takes it for UTC.
+        self.now = (now or self.now).astimezone(UTC)
         with freeze_time(self.now), self._killing():
             self._collect(
                 launch_scheduled_runs(

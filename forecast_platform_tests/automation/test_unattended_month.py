@@ -49,7 +49,19 @@ LATE_FILE, SAME_FILE_AGAIN, BAD_FILE, NO_SALES, KILLED, OUTAGE = 3, 5, 7, 9, 12,
 DAYS_WITHOUT_A_DAEMON = range(18, 23)
 """When something goes wrong, in days after ``FIRST``."""
 
-EXPECTED: list[tuple[date, str]] = []
+OPENED, ENDED = "🔴 ", "🟢 Ended: "
+EXPECTED = [
+    (date(2026, 10, 16), OPENED + "Quality: raw_sales/arrivals_readable"),
+    (date(2026, 10, 18), OPENED + "Quality: daily_sales/volume"),
+    (date(2026, 10, 19), ENDED + "Quality: raw_sales/arrivals_readable"),
+    (date(2026, 10, 21), OPENED + "Run failed: update"),
+    (date(2026, 10, 21), ENDED + "Quality: daily_sales/volume"),
+    (date(2026, 10, 21), ENDED + "Run failed: update"),
+    (date(2026, 10, 24), OPENED + "Run failed: day"),
+    (date(2026, 10, 24), OPENED + "Data is stale: nothing is published for 2026-10-23"),
+    (date(2026, 10, 24), ENDED + "Run failed: day"),
+    (date(2026, 10, 24), ENDED + "Data is stale: nothing is published for 2026-10-23"),
+]
 
 
 @dataclass
@@ -99,13 +111,13 @@ class Month:
     told: list[tuple[date, str]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
-    def night(self, day: date, *, file: bytes | None = None) -> None:
-        """``day`` ends, its file comes, it closes."""
+    def night(self, day: date, *, file: bytes | None = None, since: tuple[int, int] = (0, 0)) -> None:
+        """``day`` ends, its file comes, it closes; the rounds up to ``since`` have been."""
         if file is None:
             self.erp.send(day)
         else:
             self.erp.write(f"sales-{day}.csv", file)
-        self.ticks(day + timedelta(days=1))
+        self.ticks(day + timedelta(days=1), since=since)
         self.closed.append(day)
 
     def ticks(self, today: date, *, since: tuple[int, int] = (0, 0)) -> None:
@@ -233,7 +245,9 @@ def test_an_unattended_month_ends_as_a_clean_backfill_would(month: Month, new_sh
             erp.drop.rename(away)
             for minute in range(0, 130, 10):
                 month.tick(local(following, 0) + timedelta(minutes=minute))
-            shutil.copytree(away, erp.drop, dirs_exist_ok=True)
+            away.rename(erp.drop)
+            month.night(day, since=(2, 0))
+            continue
         month.night(day, file=erp.nothing(day) if offset == NO_SALES else None)
     assert daemon.kill_at is None
     assert month.closed == days_between(FIRST - timedelta(days=1), FIRST + timedelta(days=30))

@@ -46,10 +46,11 @@ def volume(look: Look) -> Finding:
     last = min(look.last, look.scope.today() - timedelta(days=1))
     since = look.first - timedelta(weeks=weeks)
     seen = {day: {"order lines": lines or 0, "units": units} for day, lines, units in look.rows(VOLUME, since=since)}
-    problems = []
-    for day in days_between(look.first, last):
-        problems += _unusual_day(day, seen, weeks, rules.volume_deviations, rules.volume_change)
-    return failed(problems, warn=not rules.volume_blocks, days=len(days_between(look.first, last)))
+    days = days_between(look.first, last)
+    unusual_days = {day: _unusual_day(day, seen, weeks, rules.volume_deviations, rules.volume_change) for day in days}
+    problems = [problem for each in unusual_days.values() for problem in each]
+    told_of = [day for day, each in unusual_days.items() if each]
+    return failed(problems, warn=not rules.volume_blocks, told_of=told_of, days=len(days))
 
 
 def _unusual_day(day: date, seen: dict, weeks: int, deviations: float, change: float) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from datetime import date, timedelta
+
 from forecast_platform.assets.checks.schema import schema_check
 from forecast_platform.assets.checks.suite import Check, Finding, Look, failed
 from forecast_platform.tenant import Tenant
@@ -14,7 +17,7 @@ def checks(tenant: Tenant) -> list[Check]:
         Check(
             "raw_sales",
             "arrivals_readable",
-            "Every batch that has landed could be read.",
+            "Every batch that landed on the days of the run, or the day after, could be read.",
             arrivals_readable,
             alert="quality",
         ),
@@ -32,7 +35,7 @@ def checks(tenant: Tenant) -> list[Check]:
 REJECT_SHARE = """
     with bad as (
       select sale_date as day, count(*) as n from sales_rejects
-      where reason not like 'ignored%' and sale_date between :first and :last
+      where reason not like 'ignored%' and row_number > 0 and sale_date between :first and :last
       group by sale_date
     )
     select logged.day, bad.n, logged.rows
@@ -43,13 +46,16 @@ REJECT_SHARE = """
 
 REASONS = """
     select reason, count(*) as n from sales_rejects
-    where reason not like 'ignored%' and sale_date = :day
+    where reason not like 'ignored%' and row_number > 0 and sale_date = :day
     group by reason order by n desc, reason limit 1
 """
 
 
 def reject_share(look: Look) -> Finding:
-    """Bad rows beside good ones. A few are told; where most of a day cannot be read, its rest stands for nothing."""
+    """Bad rows beside good ones. A few are told; where most of a day cannot be read, its rest stands for nothing.
+
+    A batch of which nothing could be read is no row: it is told of by ``arrivals_readable``.
+    """
     over = look.rows(REJECT_SHARE, share=look.scope.tenant.max_reject_share)
     worst = [bad / (bad + rows) for _, bad, rows in over]
     problems = [f"{day}: {bad} bad rows beside {rows} good ones" for day, bad, rows in over]
@@ -60,17 +66,25 @@ def reject_share(look: Look) -> Finding:
         rows + bad >= MANY_ROWS and share > look.scope.tenant.monitoring.blocking_reject_share
         for share, (_, bad, rows) in zip(worst, over, strict=True)
     )
-    return failed(problems, warn=not blocks)
+    return failed(problems, warn=not blocks, told_of=[day for day, *_ in over])
 
 
 MANY_ROWS = 20
 """A day of fewer rows is not stopped: on a day without sales the rejects of unknown day are all there is."""
 
-REFUSED = """
-    select asset, name, refused from landed_batches where refused is not null order by ordinal desc limit 5
-"""
+REFUSED = "select asset, name, refused, days from landed_batches where refused is not null order by ordinal desc"
 
 
 def arrivals_readable(look: Look) -> Finding:
-    refused = look.session.execute(REFUSED)
-    return failed([f"{asset}: {name}: {reason}" for asset, name, reason in refused], warn=True)
+    """Batches of which nothing could be read. Their day is that of their arrival: for a day that closes, the next."""
+    until, problems, told_of = look.last + timedelta(days=1), [], set()
+    for asset, name, reason, text in look.session.execute(REFUSED):
+        days = [day for day in map(date.fromisoformat, json.loads(text)) if look.first <= day <= until]
+        told_of.update(days)
+        problems += [f"{asset}: {name}: {reason}"] if days else []
+    more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+    return failed([*problems[:SHOWN], *more], warn=True, told_of=told_of)
+
+
+SHOWN = 5
+"""Batches that a message names."""

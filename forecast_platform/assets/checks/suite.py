@@ -3,14 +3,14 @@
 Nothing here knows what is checked.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 import dagster as dg
 
-from forecast_platform.assets.scope import ALERT, TenantScope, days_of_run
+from forecast_platform.assets.scope import ALERT, TOLD_OF, TenantScope, days_of_run
 from forecast_platform.io_managers.retries import retrying
 from forecast_platform.io_managers.warehouse import Session
 
@@ -37,18 +37,28 @@ class Look:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found: passed with or without a remark, or not, with what, which day, how many and examples."""
+    """What a check found: passed with or without a remark, or not, with what, which day, how many and examples.
+
+    ``told_of``: the days that are wrong and stay so, however often they are looked at: people are told of each once.
+    """
 
     passed: bool = True
     description: str | None = None
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
     figures: Mapping[str, Any] = field(default_factory=dict)
+    told_of: Collection[date] = ()
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What Dagster keeps beside the outcome."""
+        days = {TOLD_OF: dg.MetadataValue.json(sorted(day.isoformat() for day in self.told_of))}
+        return {**self.figures, **(days if self.told_of else {})}
 
 
-def failed(problems: Sequence[str], *, warn: bool = False, **figures: Any) -> Finding:
+def failed(problems: Sequence[str], *, warn: bool = False, told_of: Collection[date] = (), **figures: Any) -> Finding:
     """A finding that fails with ``problems``, one a line of the message; passes where there is none."""
     severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
-    return Finding(not problems, "; ".join(problems) or None, severity, figures)
+    return Finding(not problems, "; ".join(problems) or None, severity, figures, told_of)
 
 
 @dataclass(frozen=True)
@@ -99,7 +109,7 @@ def checks_in_one_step(scope: TenantScope, group: str, checks: Sequence[Check]) 
                 check_name=key.name,
                 description=finding.description,
                 severity=finding.severity,
-                metadata=dict(finding.figures),
+                metadata=finding.metadata,
             )
 
     return looked

@@ -63,11 +63,13 @@ def test_a_day_with_too_few_such_days_before_is_not_judged(checked: CheckedShop)
 
 
 def reject(checked: CheckedShop, bad: int, good: int) -> None:
-    numbers = list(range(bad))
+    numbers = list(range(1, bad + 1))
     checked.insert(
         "sales_rejects", sale_date=DAY, source="f", row_number=numbers, reason="quantity is no number", payload="{}"
     )
     checked.insert("sales_rejects", sale_date=DAY, source="g", row_number=1, reason="ignored: void", payload="{}")
+    # A file of which nothing could be read has a row as well.
+    checked.insert("sales_rejects", sale_date=DAY, source="h", row_number=0, reason="no UTF-8", payload="{}")
     checked.log("raw_sales", DAY, rows=good)
 
 
@@ -78,6 +80,7 @@ def test_some_bad_rows_are_told_and_most_of_a_day_stops_what_follows(checked: Ch
     found = checked.look(reject_share)
     assert (found.passed, found.severity.value) == (False, "WARN")
     assert found.description == f"{DAY}: 15 bad rows beside 85 good ones; most often (15): quantity is no number"
+    assert found.metadata["forecast_platform/told_of"].value == [DAY.isoformat()]
     checked.log("raw_sales", DAY, rows=14)
     assert checked.look(reject_share).severity.value == "ERROR"
     checked.log("raw_sales", DAY, rows=1)
