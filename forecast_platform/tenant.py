@@ -76,8 +76,9 @@ class Monitoring(BaseModel):
         0.5, gt=0, description="share by which the WAPE of 7 days may exceed the median of its own history"
     )
     shift: float = Field(0.5, gt=0, lt=1, description="sudden change of a series' level that is looked for")
-    shifted_share: float = Field(
-        0.09, gt=0, lt=0.4, description="share of the series, as estimated, from which such a shift is told"
+    shifted_share: float = Field(0.1, gt=0, lt=0.4, description="share of the series in which it is looked for")
+    shift_evidence: float = Field(
+        2.0, ge=0, description="log-likelihood ratio, such a shift to none, above which it is told; more: fewer alarms"
     )
     feature_psi: float = Field(
         0.25, gt=0, description="population stability index of a feature's last 28 days at which it has drifted"

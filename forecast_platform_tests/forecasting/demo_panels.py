@@ -65,9 +65,9 @@ def no_own_covariates() -> pd.DataFrame:
 
 
 @cache
-def demo_shop(first: date, last: date) -> DemoShop:
+def demo_shop(first: date, last: date, settings: DemoSource | None = None) -> DemoShop:
     """The shop's days ``first`` .. ``last`` as they are known a week later; the same every time."""
-    settings = DemoSource(kind="demo")
+    settings = settings or DemoSource(kind="demo")
     sales = newest_states(rows("raw_sales", settings, first, last + timedelta(days=7)))
     sales = sales[(sales["day"] >= str(first)) & (sales["day"] <= str(last))]
     sales = sales.assign(

@@ -64,8 +64,16 @@ def test_good_forecasts_pass_and_what_turns_bad_is_told(scored: CheckedShop):
     scored.execute(f"update forecast_errors set actual = 2 * actual where series_id < 9 and target_date >= '{week}'")
     found = scored.look(shifted)
     assert (found.passed, found.severity.value) == (False, "WARN")
-    assert f"{DAY}: sales of the week have shifted up for about" in str(found.description)
+    assert f"{DAY}: sales of the week have shifted up, evidence " in str(found.description)
     assert " sold " in str(found.description) and "down" not in str(found.description)
+    assert not scored.look(shifted, DAY + timedelta(days=1), DAY + timedelta(days=1)).passed, "told for a week"
+
+    of_week = f"where series_id < 9 and sale_date >= '{week}'"
+    scored.execute(f"update features set on_promotion = true {of_week}")
+    assert scored.look(shifted).passed, "what a promotion lifts is no shift"
+    scored.execute(f"update features set on_promotion = false {of_week}")
+    scored.execute(f"update forecast_errors set actual = 0 where series_id < 9 and target_date >= '{week}'")
+    assert scored.look(shifted).passed, "articles that end have not halved"
 
     scored.execute(f"update error_sums set sum_abs_error = 3 * sum_abs_error where target_date >= '{week}'")
     assert f"{DAY}: WAPE of 7 days is" in str(scored.look(risen).description)
