@@ -38,11 +38,12 @@ def retry_while_locked(
         except duckdb.IOException as error:
             if LOCKED not in str(error):
                 raise
-            if time.monotonic() + pause > deadline:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 raise duckdb.IOException(
                     f"{error}\nStill locked after {patience:.0f} s: another process keeps the DuckDB file open, and"
                     " DuckDB lets one in at a time. End it, or use a postgresql:// warehouse if several must write at"
                     " once"
                 ) from error
-            sleep(pause * random.uniform(0.5, 1.0))
+            sleep(min(pause * random.uniform(0.5, 1.0), left))
             pause = min(pause * 1.6, 1.0)
