@@ -19,6 +19,7 @@ from forecast_platform.assets.published import Published, PublishedForecasts, pu
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
 from forecast_platform.forecasting import ModelSpec, ModelSpecError, Panel, SeriesIndex, model_specs, version_digest
+from forecast_platform.forecasting.context import PanelContext
 from forecast_platform.forecasting.explanations import (
     CODE_VERSION,
     Explained,
@@ -26,8 +27,8 @@ from forecast_platform.forecasting.explanations import (
     explain,
     level_ahead,
     parts_of,
+    tell,
     term_shares,
-    told,
 )
 from forecast_platform.io_managers.batches import Batch, BatchStream, batch_digest, recorded_batches
 from forecast_platform.io_managers.reads import reads_of
@@ -136,14 +137,13 @@ def explanation_rows(
     place = {pair: row for row, pair in enumerate(zip(panel.series.sku, panel.series.location, strict=True))}
     at = np.array([place[pair] for pair in zip(forecasts.series.sku, forecasts.series.location, strict=True)], np.intp)
     summary, contributions = np.empty(len(at), dtype=object), np.empty(len(at), dtype=object)
-    shares: dict[str, dict[str, float]] = {}
+    context, shares = PanelContext.of(panel), {}
     for (name, spec), model in models.items():
         rows = np.flatnonzero((forecasts.model == name) & (forecasts.spec == spec))
-        explained = _explained(forecasts, panel, model, at, rows)
-        for row in rows:
-            said = told(explained, panel, at[row])
-            summary[row] = said.sentence
-            contributions[row] = contributions_json(explained, said, at[row], origin=forecasts.origin, model=name)
+        explained = _explained(forecasts, panel, context, model, at, rows)
+        said = tell(explained, panel, at[rows])
+        summary[rows] = [each.sentence for each in said]
+        contributions[rows] = contributions_json(explained, said, at[rows], origin=forecasts.origin, model=name)
         shares[name] = term_shares({term: values[at[rows]] for term, values in explained.terms.items()})
     made = pd.DataFrame(
         {
@@ -158,7 +158,12 @@ def explanation_rows(
 
 
 def _explained(
-    forecasts: Published, panel: Panel, model: ModelSpec | None, at: np.ndarray, rows: np.ndarray
+    forecasts: Published,
+    panel: Panel,
+    context: PanelContext,
+    model: ModelSpec | None,
+    at: np.ndarray,
+    rows: np.ndarray,
 ) -> Explained:
     """The panel's forecasts by one model taken apart; those of series that it is not published for are 0."""
     mean = np.zeros((len(panel.series), forecasts.mean.shape[1]))
@@ -166,7 +171,7 @@ def _explained(
     parts = None
     if model is not None:
         try:
-            parts = parts_of(panel, model, horizon=mean.shape[1])
+            parts = parts_of(panel, model, horizon=mean.shape[1], context=context)
         except Exception:  # a model that fails today leaves what it forecast then in one part
             parts = None
     return explain(mean, panel, model, parts)
@@ -212,7 +217,7 @@ def phrased(
 ) -> tuple[pd.DataFrame, int]:
     """``rows`` with the sentences of the largest forecasts phrased by the generator; and how many are."""
     own = [json.loads(text)["sentence"] for text in rows["contributions"]]
-    level = np.array([level_ahead(mean) for mean in forecasts.mean])
+    level = level_ahead(forecasts.mean)
     summary = rows["summary"].to_numpy(dtype=object).copy()
     for row in np.argsort(-level, kind="stable")[:most]:
         if summary[row] == own[row]:

@@ -7,12 +7,12 @@ beside it. Reading the ledger and storing the result is the asset's business, ph
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 import numpy as np
+import orjson
 
 from forecast_platform.forecasting.context import PanelContext
 from forecast_platform.forecasting.fallback import fallback_forecast
@@ -21,7 +21,7 @@ from forecast_platform.forecasting.models import ModelSpec
 from forecast_platform.forecasting.panel import Panel
 
 Array = np.ndarray
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 WHOLE, LIMITS, GROUP, SINCE = "forecast", "limits", "group's pattern", "changed since"
 """Parts that no model names: a forecast that is not taken apart; what clipping and capping changed; the fallback; and
@@ -57,17 +57,18 @@ class Parts:
     in_sample_r2: Array | None = None
 
 
-def parts_of(panel: Panel, model: ModelSpec, *, horizon: int, artifact: bytes | None = None) -> Parts | None:
+def parts_of(panel: Panel, model: ModelSpec, *, horizon: int, context: PanelContext | None = None) -> Parts | None:
     """Refit ``model`` on ``panel`` and take its forecasts apart; ``None`` for a model that cannot be.
 
-    As in ``run``: the same forecaster, panel and covariates, and so the same forecasts to the bit.
+    As in ``run``: the same forecaster, panel and covariates, and so the same forecasts to the bit. ``context`` is the
+    panel's, where several models of it are taken apart.
     """
     if not model.own or not len(panel.series):
         return None
     forecaster = model.build()
     if not hasattr(forecaster, "contributions"):
         return None
-    forecaster.in_context(PanelContext.of(panel, artifact=artifact))
+    forecaster.in_context(PanelContext.of(panel) if context is None else context)
     with_covariates = model.exogenous and bool(panel.covariates)
     forecaster.fit(panel.y[:, None, :], X=panel.past if with_covariates else None)
     ahead = np.arange(1, horizon + 1)
@@ -143,42 +144,73 @@ class Told:
     figures: Mapping[str, float]
 
 
-def told(explained: Explained, panel: Panel, row: int) -> Told:
-    """The sentence of one series.
+def tell(explained: Explained, panel: Panel, rows: Array) -> list[Told]:
+    """The sentences of some series, in the order of ``rows``.
 
     Defined for every series: without a sale, without a history to compare with, with one day ahead.
     """
-    mean = explained.mean[row]
-    figures: dict[str, float] = {}
-    clauses = [_level(mean, panel.y[row], figures)]
-    clauses += _weekdays(mean, panel.origin, figures)
-    clauses += _ahead(panel, row, len(mean), figures)
-    if explained.capped[row]:
-        days = figures["capped_days"] = int(explained.capped[row])
-        clauses.append(f"held back to twice its best day on {amount(days)} {'day' if days == 1 else 'days'}")
-    if explained.grouped[row]:
-        clauses.append("its own history is too short for the model, so its group's pattern stands in")
-    if SINCE in explained.terms and explained.terms[SINCE][row].any():
-        clauses.append("sales were corrected after it was made")
-    return Told("; ".join(clauses) + ".", figures)
+    mean = explained.mean[rows]
+    horizon = mean.shape[1]
+    levels, before = level_ahead(mean), level_before(panel.y[rows])
+    factors, promised = weekday_factors(mean, panel.origin), _days_promised(panel, rows, horizon)
+    corrected = explained.terms[SINCE][rows].any(axis=1) if SINCE in explained.terms else np.zeros(len(rows), bool)
+    # Plain numbers and lists from here on: one look at an element of an array costs as much as the rest of a sentence.
+    strongest = np.argmax(np.round(factors, 9), axis=1)
+    best = np.take_along_axis(factors, strongest[:, None], axis=1)[:, 0].tolist()
+    closed = (factors == 0.0).any(axis=1).tolist()
+    strongest, capped, grouped = (
+        each.tolist() for each in (strongest, explained.capped[rows], explained.grouped[rows])
+    )
+    levels, before = levels.tolist(), before.tolist()
+    promised = [(key, words, days.tolist()) for key, words, days in promised]
+    said = []
+    for place in range(len(rows)):
+        figures: dict[str, float] = {}
+        clauses = [_level(levels[place], before[place], figures)]
+        if best[place] >= STRONG_DAY:
+            figures["weekday_times"] = rounded(best[place])
+            clauses.append(f"{WEEKDAYS[strongest[place]]} sell {amount(figures['weekday_times'])} times the average")
+        if closed[place]:
+            shut = [WEEKDAYS[day] for day in range(7) if factors[place, day] == 0.0]
+            clauses.append(f"nothing sells on {' and '.join(shut)}")
+        clauses += _ahead([(key, words, days[place]) for key, words, days in promised], horizon, figures)
+        if capped[place]:
+            days = figures["capped_days"] = capped[place]
+            clauses.append(f"held back to twice its best day on {amount(days)} {'day' if days == 1 else 'days'}")
+        if grouped[place]:
+            clauses.append("its own history is too short for the model, so its group's pattern stands in")
+        if corrected[place]:
+            clauses.append("sales were corrected after it was made")
+        said.append(Told("; ".join(clauses) + ".", figures))
+    return said
 
 
-def level_ahead(mean: Array) -> float:
-    """Mean a day over the first whole weeks, at most ``LEVEL_DAYS``; over all days of a horizon below a week."""
-    days = min(len(mean), LEVEL_DAYS)
+def level_ahead(mean: Array) -> Array:
+    """Mean a day over the first whole weeks, at most ``LEVEL_DAYS``; over all days of a horizon below a week.
+
+    ``mean``: n x H; n figures, each added from the first day on.
+    """
+    days = min(mean.shape[1], LEVEL_DAYS)
     days = days // 7 * 7 or days
-    return float(np.add.accumulate(mean[:days])[-1] / days)
+    return np.add.accumulate(mean[:, :days], axis=1)[:, -1] / days
 
 
-def level_before(y: Array) -> float:
-    """Mean of the observed days of the ``BASE_DAYS`` up to four weeks before the window's end; NaN if too few."""
-    before = y[max(0, len(y) - 28 - BASE_DAYS) : max(0, len(y) - 28)]
-    seen = before[~np.isnan(before)]
-    return float(np.add.accumulate(seen)[-1] / len(seen)) if len(seen) >= LEAST_BASE_DAYS else float("nan")
+def level_before(y: Array) -> Array:
+    """Mean of the observed days of the ``BASE_DAYS`` up to four weeks before the window's end; NaN if too few.
+
+    ``y``: n x W; n figures.
+    """
+    window = y.shape[1]
+    before = y[:, max(0, window - 28 - BASE_DAYS) : max(0, window - 28)]
+    seen = ~np.isnan(before)
+    count = seen.sum(axis=1)
+    if not before.shape[1]:
+        return np.full(len(y), np.nan)
+    total = np.add.accumulate(np.where(seen, before, 0.0), axis=1)[:, -1]
+    return np.where(count >= LEAST_BASE_DAYS, total / np.maximum(count, 1), np.nan)
 
 
-def _level(mean: Array, y: Array, figures: dict[str, float]) -> str:
-    level, before = level_ahead(mean), level_before(y)
+def _level(level: float, before: float, figures: dict[str, float]) -> str:
     shown = rounded(level)
     if level == 0.0:
         return "No sale is expected"
@@ -186,7 +218,7 @@ def _level(mean: Array, y: Array, figures: dict[str, float]) -> str:
         return "Hardly a sale is expected"
     figures["per_day"] = shown
     start = f"About {amount(shown)} a day"
-    if np.isnan(before):
+    if before != before:
         return f"{start}, with too short a history to compare with four weeks ago"
     if before == 0.0:
         return f"{start}, with no sale to compare with four weeks ago"
@@ -202,43 +234,37 @@ def _level(mean: Array, y: Array, figures: dict[str, float]) -> str:
 
 
 def weekday_factors(mean: Array, origin: date) -> Array:
-    """Mean of the days ahead of each weekday, Monday first, over the mean of the seven; NaN without a whole week."""
-    weeks = min(len(mean), LEVEL_DAYS) // 7
+    """Mean of the days ahead of each weekday, Monday first, over the mean of the seven; NaN without a whole week.
+
+    ``mean``: n x H; the factors are n x 7.
+    """
+    series, horizon = mean.shape
+    weeks = min(horizon, LEVEL_DAYS) // 7
     if not weeks:
-        return np.full(7, np.nan)
-    by_slot = np.add.accumulate(mean[: weeks * 7].reshape(weeks, 7))[-1]
-    by_day = by_slot[(np.arange(7) - (origin + timedelta(days=1)).weekday()) % 7]
-    average = np.add.accumulate(by_day)[-1] / 7
-    return by_day / average if average > 0 else np.full(7, np.nan)
+        return np.full((series, 7), np.nan)
+    by_slot = np.add.accumulate(mean[:, : weeks * 7].reshape(series, weeks, 7), axis=1)[:, -1]
+    by_day = by_slot[:, (np.arange(7) - (origin + timedelta(days=1)).weekday()) % 7]
+    average = np.add.accumulate(by_day, axis=1)[:, -1:] / 7
+    return np.where(average > 0, by_day / np.where(average > 0, average, 1.0), np.nan)
 
 
-def _weekdays(mean: Array, origin: date, figures: dict[str, float]) -> list[str]:
-    factors = weekday_factors(mean, origin)
-    if np.isnan(factors).any():
-        return []
-    clauses = []
-    strongest = int(np.argmax(np.round(factors, 9)))
-    if factors[strongest] >= STRONG_DAY:
-        figures["weekday_times"] = rounded(float(factors[strongest]))
-        clauses.append(f"{WEEKDAYS[strongest]} sell {amount(figures['weekday_times'])} times the average")
-    closed = [WEEKDAYS[day] for day in range(7) if factors[day] == 0.0]
-    if closed:
-        clauses.append(f"nothing sells on {' and '.join(closed)}")
-    return clauses
-
-
-def _ahead(panel: Panel, row: int, horizon: int, figures: dict[str, float]) -> list[str]:
-    """Promotions and holidays of the next days, where there are any."""
+def _days_promised(panel: Panel, rows: Array, horizon: int) -> list[tuple[str, str, Array]]:
+    """Promotions and holidays among the next days, where any are known: key and words, and days of each series."""
     days = min(NEXT_DAYS, horizon)
-    counted = []
-    for covariate, key, words in ((PROMOTION, "promotion_days", "promotion"), (HOLIDAY, "holiday_days", "a holiday")):
-        if covariate not in panel.covariates:
-            continue
-        count = int((panel.future[row, panel.covariates.index(covariate), :days] > 0.5).sum())
-        if count:
-            counted.append((key, words, count))
+    named = ((PROMOTION, "promotion_days", "promotion"), (HOLIDAY, "holiday_days", "a holiday"))
+    return [
+        (key, words, (panel.future[rows, panel.covariates.index(covariate), :days] > 0.5).sum(axis=1))
+        for covariate, key, words in named
+        if covariate in panel.covariates
+    ]
+
+
+def _ahead(promised: list[tuple[str, str, int]], horizon: int, figures: dict[str, float]) -> list[str]:
+    """The clause of one series' promotions and holidays, where there are any."""
+    counted = [each for each in promised if each[2]]
     if not counted:
         return []
+    days = min(NEXT_DAYS, horizon)
     if days == 1:
         return [" and ".join(words for _, words, _ in counted) + " on the next day"]
     figures |= {key: count for key, _, count in counted}
@@ -261,27 +287,35 @@ def amount(value: float) -> str:
     return f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
-def contributions_json(explained: Explained, told: Told, row: int, *, origin: date, model: str) -> str:
-    """The parts of one series' forecast, day by day and to the last digit, with the sentence and its figures.
+def contributions_json(
+    explained: Explained, said: Sequence[Told], rows: Array, *, origin: date, model: str
+) -> list[str]:
+    """The parts of some series' forecasts, day by day and to the last digit, each with its sentence and its figures.
 
-    Parts that add nothing on any day are left out.
+    Parts that add nothing on any day are left out. ``said`` is in the order of ``rows``.
     """
     horizon = explained.mean.shape[1]
-    parts = {name: (values[row] + 0.0).tolist() for name, values in explained.terms.items() if values[row].any()}
-    if not parts:
-        parts = {next(iter(explained.terms)): [0.0] * horizon}
-    held: dict[str, object] = {
-        "model": model,
-        "days": [(origin + timedelta(days=day)).isoformat() for day in range(1, horizon + 1)],
-        "mean": explained.mean[row].tolist(),
-        "parts": parts,
-        "figures": dict(told.figures),
-        "sentence": told.sentence,
-    }
-    r2 = float(explained.in_sample_r2[row])
-    if not np.isnan(r2):
-        held["in_sample_r2"] = r2
-    return json.dumps(held, ensure_ascii=False, separators=(",", ":"))
+    mean = explained.mean[rows]
+    days = [(origin + timedelta(days=day)).isoformat() for day in range(1, horizon + 1)]
+    terms = {name: values[rows] + 0.0 for name, values in explained.terms.items()}
+    moves = {name: values.any(axis=1).tolist() for name, values in terms.items()}
+    r2 = explained.in_sample_r2[rows].tolist()
+    nothing = {next(iter(terms)): [0.0] * horizon}
+    texts = []
+    for place, told in enumerate(said):
+        parts = {name: values[place] for name, values in terms.items() if moves[name][place]}
+        held: dict[str, object] = {
+            "model": model,
+            "days": days,
+            "mean": mean[place],
+            "parts": parts or nothing,
+            "figures": told.figures,
+            "sentence": told.sentence,
+        }
+        if r2[place] == r2[place]:
+            held["in_sample_r2"] = r2[place]
+        texts.append(orjson.dumps(held, option=orjson.OPT_SERIALIZE_NUMPY).decode())
+    return texts
 
 
 def term_shares(terms: Mapping[str, Array]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from sktime.forecasting.base import BaseForecaster
 
 from forecast_platform.forecasting import averages, profiles, regression
 from forecast_platform.forecasting.containers import covariate_cube, from_matrix, to_matrix
-from forecast_platform.forecasting.context import PanelContext
+from forecast_platform.forecasting.context import PanelContext, content_of
 from forecast_platform.forecasting.pooling import nested
 
 BASE_SPREAD = 0.1
@@ -67,6 +67,20 @@ class _PanelForecaster(BaseForecaster):
         horizon = int(ahead.max()) + 1
         forecast = self._predict_matrix(horizon, covariate_cube(X, self._layout, horizon, at=ahead))
         return from_matrix(forecast[:, ahead], self._layout, fh.to_absolute_index(self.cutoff))
+
+    def _once(self, what, y, covariates, make):
+        """What ``make`` fits on ``y`` and ``covariates``, or another model of the panel has fitted on the same."""
+        return make() if self._context is None else self._context.once(what, content_of(y, covariates), make)
+
+    def _base_and_growth(self, y, covariates, spread, growth_spread):
+        """Factors of the days and growth of the locations of n x W units: most models start from the same."""
+        pools, over_time = _pools(self._context, len(y)), np.ascontiguousarray(y.T)
+
+        def fit():
+            base = profiles.fit_base(over_time, pools, spread=spread, covariates=covariates)
+            return base, profiles.fit_growth(over_time, base.factors, pools, growth_spread)
+
+        return self._once(("base and growth", spread, growth_spread), y, covariates, fit)
 
     def _days_ahead(self, fh):
         return np.asarray(fh.to_relative(self.cutoff).to_numpy(), dtype=np.intp) - 1
@@ -233,10 +247,8 @@ class WeekdayProfile(_ExplainedForecaster):
             _above_zero(name, getattr(self, name))
 
     def _fit_matrix(self, y, covariates):
-        design = profiles.ProfileDesign(
-            half_life=self.half_life, spread=self.profile_spread, growth_spread=self.growth_spread
-        )
-        self.fit_ = profiles.fit_profile(y, _pools(self._context, len(y)), design, covariates=covariates)
+        base, growth = self._base_and_growth(y, covariates, self.profile_spread, self.growth_spread)
+        self.fit_ = profiles.fit_profile(np.ascontiguousarray(y.T), base, growth, half_life=self.half_life)
 
     def _terms(self, horizon, covariates):
         fit = self.fit_
@@ -348,10 +360,7 @@ class LagRegression(_ExplainedForecaster):
         _above_zero("day_shrinkage", day_shrinkage)
 
     def _fit_matrix(self, y, covariates):
-        pools = _pools(self._context, len(y))
-        self.base_ = profiles.fit_base(np.ascontiguousarray(y.T), pools, spread=BASE_SPREAD, covariates=covariates)
-        factors = np.ascontiguousarray(self.base_.factors.T)
-        self.growth_ = profiles.fit_growth(np.ascontiguousarray(y.T), self.base_.factors, pools, GROWTH_SPREAD)
+        self.base_, self.growth_ = self._base_and_growth(y, covariates, BASE_SPREAD, GROWTH_SPREAD)
         design = regression.LagDesign(
             lags=tuple(self.lags),
             windows=tuple(self.windows),
@@ -359,10 +368,15 @@ class LagRegression(_ExplainedForecaster):
             ridge=2.0 if self.ridge is None else self.ridge,
             day_shrinkage=self.day_shrinkage,
         )
+        self.design_, self.weights_ = self._once(
+            ("regression", design, self.ridge), y, covariates, lambda: self._regressed(y, covariates, design)
+        )
+
+    def _regressed(self, y, covariates, design):
+        factors = np.ascontiguousarray(self.base_.factors.T)
         if self.ridge is None:
             design = regression.choose_design(y, factors, design, covariates=covariates)
-        self.design_ = design
-        self.weights_ = regression.fit_lag_regression(y, factors, design, covariates=covariates)
+        return design, regression.fit_lag_regression(y, factors, design, covariates=covariates)
 
     def _terms(self, horizon, covariates):
         grown = profiles.growth_factors(self.growth_, 0.0, horizon)

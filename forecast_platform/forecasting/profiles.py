@@ -28,22 +28,6 @@ GROWS_ON = 14
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProfileDesign:
-    """How long the level remembers, and how far series may differ.
-
-    Attributes:
-        half_life: days after which a day weighs half in the level.
-        spread: standard deviation of a series' weekday factors around its pool's, and of its effects.
-        growth_spread: standard deviation of a month's growth of all series together around none, and of a location's
-            around that of all.
-    """
-
-    half_life: float
-    spread: float
-    growth_spread: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Base:
     """What n series share with their pools, over a window of W days.
 
@@ -103,14 +87,15 @@ def fit_base(y: Array, pools: Sequence[Array], *, spread: float, covariates: Arr
     return Base(weekday=weekday, effects=effects, factors=factors)
 
 
-def fit_profile(
-    y: Array, pools: Sequence[Array], design: ProfileDesign, *, covariates: Array | None = None
-) -> ProfileFit:
-    """Fit every series; arguments as for ``fit_base``, but ``y`` is n x W."""
-    y = np.ascontiguousarray(y.T)
-    base = fit_base(y, pools, spread=design.spread, covariates=covariates)
-    level, age = discounted_level(y, base.factors, design.half_life)
-    growth = fit_growth(y, base.factors, pools, design.growth_spread)
+def fit_profile(y: Array, base: Base, growth: Array, *, half_life: float) -> ProfileFit:
+    """Fit every series.
+
+    Args:
+        y: W x n units, time first, NaN where not observed.
+        base, growth: of these units, from ``fit_base`` and ``fit_growth``.
+        half_life: days after which a day weighs half in the level.
+    """
+    level, age = discounted_level(y, base.factors, half_life)
     return ProfileFit(level=level, age=age, growth=growth, base=base)
 
 
@@ -165,6 +150,9 @@ def growth_factors(growth: Array, age: Array | float, horizon: int) -> Array:
 
 def fit_growth(y: Array, factors: Array, pools: Sequence[Array], spread: float) -> Array:
     """Growth a day of each series' location, as a share of its level today, pulled to that of all series: n.
+
+    ``spread`` is the standard deviation of a month's growth of all series together around none, and of a location's
+    around that of all.
 
     The slope of the pool's total units over what its weekdays would make of a steady level, by weighted least
     squares over the series observed nearly every day. Its variance is that of the totals around the line: a day of

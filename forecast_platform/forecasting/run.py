@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -91,16 +91,19 @@ def forecast_origin(
     if horizon < 1:
         raise ValueError(f"horizon is {horizon}; it must be at least 1 day")
     fallback = fallback_forecast(panel.y, panel.series.group, horizon=horizon)
+    context = PanelContext.of(panel)
     for model in models:
-        yield _forecast(panel, model, fallback, horizon, (artifacts or {}).get(model.name))
+        yield _forecast(panel, context, model, fallback, horizon, (artifacts or {}).get(model.name))
 
 
-def _forecast(panel: Panel, model: ModelSpec, fallback: Array, horizon: int, artifact: Artifact) -> ModelForecast:
+def _forecast(
+    panel: Panel, context: PanelContext, model: ModelSpec, fallback: Array, horizon: int, artifact: Artifact
+) -> ModelForecast:
     started = time.perf_counter()
     mean = status = error = None
     fallbacks = 0
     try:
-        raw = _predict(panel, model, horizon, artifact)
+        raw = _predict(panel, context, model, horizon, artifact)
         if raw.shape != fallback.shape:
             raise ValueError(f"{model.class_name} gave forecasts of shape {raw.shape} instead of {fallback.shape}")
         mean, status = guard(raw, panel.y, fallback, min_history=model.min_history)
@@ -121,14 +124,14 @@ def _forecast(panel: Panel, model: ModelSpec, fallback: Array, horizon: int, art
     )
 
 
-def _predict(panel: Panel, model: ModelSpec, horizon: int, artifact: Artifact) -> Array:
+def _predict(panel: Panel, context: PanelContext, model: ModelSpec, horizon: int, artifact: Artifact) -> Array:
     """n x H of whatever the model says, not guarded."""
     if not len(panel.series):
         return np.empty((0, horizon))
     forecaster = model.build()
     if not model.own:
         return forecast_each(forecaster, panel.y, panel.dates, horizon=horizon, min_history=model.min_history)
-    forecaster.in_context(PanelContext.of(panel, artifact=None if artifact is None else artifact()))
+    forecaster.in_context(context if artifact is None else replace(context, artifact=artifact()))
     with_covariates = model.exogenous and bool(panel.covariates)
     forecaster.fit(panel.y[:, None, :], X=panel.past if with_covariates else None)
     ahead = forecaster.predict(fh=np.arange(1, horizon + 1), X=panel.future if with_covariates else None)

@@ -17,6 +17,8 @@ from forecast_platform.forecasting.explanations import (
     LIMITS,
     SINCE,
     WHOLE,
+    Explained,
+    Told,
     amount,
     contributions_json,
     explain,
@@ -24,8 +26,8 @@ from forecast_platform.forecasting.explanations import (
     level_before,
     parts_of,
     rounded,
+    tell,
     term_shares,
-    told,
     weekday_factors,
 )
 from forecast_platform_tests.forecasting.demand import awkward, ordinary, panel_of
@@ -62,14 +64,25 @@ def forecast(panel: Panel, model: ModelSpec, horizon: int = HORIZON) -> np.ndarr
     return made.mean
 
 
+def told(explained: Explained, panel: Panel, row: int) -> Told:
+    """The sentence of one series."""
+    (said,) = tell(explained, panel, np.array([row]))
+    return said
+
+
+def held_of(explained: Explained, said: Told, row: int, **named) -> dict:
+    """What is stored of one series."""
+    (text,) = contributions_json(explained, [said], np.array([row]), **named)
+    return json.loads(text)
+
+
 @pytest.mark.parametrize("name", EXPLAINED)
 def test_parts_sum_to_the_forecast_for_every_series_and_day(panel: Panel, name: str):
     mean = forecast(panel, MODELS[name])
     explained = explain(mean, panel, MODELS[name], parts_of(panel, MODELS[name], horizon=HORIZON))
-    stored = [
-        json.loads(contributions_json(explained, told(explained, panel, row), row, origin=panel.origin, model=name))
-        for row in range(len(mean))
-    ]
+    rows = np.arange(len(mean))
+    texts = contributions_json(explained, tell(explained, panel, rows), rows, origin=panel.origin, model=name)
+    stored = [json.loads(text) for text in texts]
     for row, held in enumerate(stored):
         assert held["mean"] == mean[row].tolist()
         total = np.sum(list(held["parts"].values()), axis=0)
@@ -115,7 +128,7 @@ def test_a_model_that_cannot_be_taken_apart_is_one_part(panel: Panel):
     assert parts_of(panel, MODELS["seasonal_naive_7"], horizon=HORIZON) is None
     mean = forecast(panel, MODELS["seasonal_naive_7"])
     explained = explain(mean, panel, MODELS["seasonal_naive_7"], None)
-    held = json.loads(contributions_json(explained, told(explained, panel, 0), 0, origin=panel.origin, model="x"))
+    held = held_of(explained, told(explained, panel, 0), 0, origin=panel.origin, model="x")
     assert held["parts"] == {WHOLE: mean[0].tolist()} and "in_sample_r2" not in held
     assert term_shares(explained.terms) == {WHOLE: 1.0}
 
@@ -124,6 +137,7 @@ def test_a_model_that_cannot_be_taken_apart_is_one_part(panel: Panel):
 def test_every_number_of_a_sentence_is_a_figure_of_its_row(panel: Panel, name: str):
     mean = forecast(panel, MODELS[name])
     explained = explain(mean, panel, MODELS[name], parts_of(panel, MODELS[name], horizon=HORIZON))
+    ahead, before, factors = level_ahead(mean), level_before(panel.y), weekday_factors(mean, panel.origin)
     seen = set()
     for row in range(len(mean)):
         said = told(explained, panel, row)
@@ -133,10 +147,10 @@ def test_every_number_of_a_sentence_is_a_figure_of_its_row(panel: Panel, name: s
         if "per_day" in figures:
             assert figures["per_day"] == pytest.approx(level, rel=0.06, abs=0.0051)
         if "change_percent" in figures:
-            assert figures["change_percent"] == round(100 * (level_ahead(mean[row]) / level_before(panel.y[row]) - 1))
+            assert figures["change_percent"] == round(100 * (ahead[row] / before[row] - 1))
             assert ("up" in said.sentence.split()) == (figures["change_percent"] > 0)
         if "weekday_times" in figures:
-            assert figures["weekday_times"] == rounded(weekday_factors(mean[row], panel.origin).max())
+            assert figures["weekday_times"] == rounded(factors[row].max())
         if "promotion_days" in figures:
             assert figures["promotion_days"] == panel.future[row, 1, :7].sum()
         seen |= set(figures)
@@ -184,7 +198,7 @@ def test_sentences_are_defined_and_read_back_for_any_numbers(mean: list[float], 
     explained = explain(np.array(mean)[None, :], own, MODELS["naive"], None)
     said = told(explained, own, 0)
     assert numbers_of(said.sentence) == [abs(figure) for figure in said.figures.values()]
-    held = json.loads(contributions_json(explained, said, 0, origin=own.origin, model="naive"))
+    held = held_of(explained, said, 0, origin=own.origin, model="naive")
     assert held["mean"] == mean and held["sentence"] == said.sentence
 
 

@@ -6,23 +6,27 @@ import pytest
 from forecast_platform.forecasting.profiles import (
     GROWS_ON,
     MOST_GROWTH,
-    ProfileDesign,
     base_terms,
     discounted_level,
     fit_base,
+    fit_growth,
     fit_profile,
 )
 from forecast_platform_tests.forecasting.demand import awkward, ordinary
-
-DESIGN = ProfileDesign(half_life=28.0, spread=0.1, growth_spread=0.05)
 
 
 def one_pool(series):
     return [np.zeros(series, dtype=int)] * 3
 
 
-def forecast(y, design=DESIGN, pools=None, horizon=14, past=None, ahead=None):
-    fit = fit_profile(y, pools or one_pool(len(y)), design, covariates=past)
+def fitted(y, pools=None, past=None, growth_spread=0.05):
+    pools, over_time = pools or one_pool(len(y)), np.ascontiguousarray(y.T)
+    base = fit_base(over_time, pools, spread=0.1, covariates=past)
+    return fit_profile(over_time, base, fit_growth(over_time, base.factors, pools, growth_spread), half_life=28.0)
+
+
+def forecast(y, pools=None, horizon=14, past=None, ahead=None):
+    fit = fitted(y, pools, past)
     level, weekday, drivers = base_terms(fit.base, fit.levels(horizon), covariates=ahead)
     return level + weekday + drivers.sum(axis=1)
 
@@ -50,13 +54,13 @@ def test_growth_that_all_share_brings_the_level_up_and_that_of_noise_does_not():
     generator = np.random.default_rng(0)
     rate = np.exp(0.004 * np.arange(120)) * 5
     grown = generator.poisson(rate, size=(300, 120)).astype(float)
-    still = fit_profile(grown, one_pool(300), ProfileDesign(half_life=28.0, spread=0.1, growth_spread=1e-9))
-    fit = fit_profile(grown, one_pool(300), DESIGN)
+    still = fitted(grown, growth_spread=1e-9)
+    fit = fitted(grown)
     at_origin = rate[-1]
     assert still.levels(1).mean() < 0.9 * at_origin
     assert fit.levels(1).mean() == pytest.approx(at_origin, rel=0.05)
     assert fit.levels(60)[0, 59] == fit.levels(60)[0, GROWS_ON - 1]
-    flat = fit_profile(generator.poisson(5.0, size=(300, 120)).astype(float), one_pool(300), DESIGN)
+    flat = fitted(generator.poisson(5.0, size=(300, 120)).astype(float))
     assert abs(flat.growth[0]) * 30 < 0.02
 
 
@@ -74,7 +78,7 @@ def test_a_promotion_is_learned_from_the_group_by_a_series_that_had_none():
     promotion = (generator.random((60, 1, 134)) < 0.08).astype(float)
     promotion[0, 0, :120], promotion[0, 0, 120:] = 0.0, 1.0
     y = generator.poisson(5.0 * (1 + promotion[:, 0, :120])).astype(float)
-    fit = fit_profile(y, one_pool(60), DESIGN, covariates=promotion[:, :, :120])
+    fit = fitted(y, past=promotion[:, :, :120])
     level, weekday, drivers = base_terms(fit.base, fit.levels(14), covariates=promotion[:, :, 120:])
     assert (level + weekday).mean() == pytest.approx(5.0, rel=0.08)
     assert drivers[0].mean() == pytest.approx(5.0, rel=0.25)
