@@ -5,10 +5,73 @@
   MD5), and the numbers are added. It needs no sort and little memory, is the same on both databases wherever the columns
   are of exact types (doubles are written in their shortest form, which can only differ where the values do), and
   names series and versions by sku, location and version digest, because their integers belong to one warehouse.
+
+  A model with millions of rows a day says under `meta` what they follow from, and its digest is that of those partitions:
+  MD5 took 95 % of the time of scoring a day of 30,490 series (8 s of 8.4).
+
+    digest_from   list of {asset, origins}: partitions of the same day, or with `origins` of the days whose forecasts reach it
+    code_version  text; another one for every change to what the rows are
 #}
 
 {# One row for each day of the run, days without rows too. #}
 {% macro log_partitions(relation, partition) %}
+  insert into {{ partition_log_table() }} as logged (asset, day, "rows", digest, run_id, written_at)
+  {%- if config.get('meta').get('digest_from') %}
+  {{ partitions_by_sources(relation, partition, config.get('meta')) }}
+  {%- else %}
+  {{ partitions_by_content(relation, partition) }}
+  {%- endif %}
+  select
+    '{{ this.identifier }}',
+    calendar.day,
+    coalesce(n, 0),
+    coalesce(content, {{ digest_of_nothing() }}),
+    '{{ env_var('PIPELINE_RUN_ID', 'dbt') | replace("'", "''") }}',
+    current_timestamp
+  from ({{ days_of_run() }}) as calendar
+  left join partitions on partitions.day = calendar.day
+  on conflict (asset, day) do update set
+    "rows" = excluded."rows", digest = excluded.digest, run_id = excluded.run_id, written_at = excluded.written_at
+{% endmacro %}
+
+{# What a day without rows has: MD5 of no rows and of sums of nothing. #}
+{% macro digest_of_nothing() -%} md5('0:0:0') {%- endmacro %}
+
+{#
+  CTE `partitions` (day, n, content), from the digests of what the rows follow from.
+#}
+{% macro partitions_by_sources(relation, partition, meta) %}
+  with counts as (
+    select {{ adapter.quote(partition) }} as day, count(*) as n
+    from {{ relation }}
+    where {{ adapter.quote(partition) }} between {{ first_day() }} and {{ last_day() }}
+    group by {{ adapter.quote(partition) }}
+  ),
+  read as (
+    {%- for source in meta['digest_from'] %}
+    select counts.day, sources.asset || ' ' || cast(sources.day as text) || ' ' || sources.digest as part
+    from counts
+    join {{ partition_log_table() }} as sources on sources.asset = '{{ source['asset'] }}'
+      {%- if source.get('origins') %}
+      and sources.day between counts.day - {{ horizon() | int }} and counts.day - 1
+      {%- else %}
+      and sources.day = counts.day
+      {%- endif %}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+  ),
+  partitions as (
+    select
+      counts.day,
+      max(counts.n) as n,
+      md5('{{ meta['code_version'] }} {{ horizon() | int }} ' || max(counts.n) || ' ' || string_agg(part, ',' order by part)) as content
+    from counts join read on read.day = counts.day
+    group by counts.day
+  )
+{% endmacro %}
+
+{# CTE `partitions` (day, n, content), from every row of the days. #}
+{% macro partitions_by_content(relation, partition) %}
   {% set columns = model['columns'].values() | list %}
   {% set names = columns | map(attribute='name') | list %}
   {% set by_id = 'series_id' in names and 'sku' not in names %}
@@ -19,7 +82,6 @@
   {% endfor %}
   {% if by_id %} {% do lines.extend(['s.sku', 's.location']) %} {% endif %}
   {% if versioned %} {% do lines.append('v.digest') %} {% endif %}
-  insert into {{ partition_log_table() }} as logged (asset, day, "rows", digest, run_id, written_at)
   with lines as (
     select t.{{ adapter.quote(partition) }} as day, md5({{ lines | join(" || chr(31) || ") }}) as line
     from {{ relation }} as t
@@ -27,22 +89,14 @@
     {% if versioned %} join {{ warehouse_table('forecast_versions') }} as v on v.version_id = t.version_id {% endif %}
     where t.{{ adapter.quote(partition) }} between {{ first_day() }} and {{ last_day() }}
   ),
-  partitions as (
+  sums as (
     select day, count(*) as n, sum({{ hex_number('substr(line, 1, 15)') }}) as head, sum({{ hex_number('substr(line, 16, 15)') }}) as tail
     from lines
     group by day
+  ),
+  partitions as (
+    select day, n, md5(n || ':' || head || ':' || tail) as content from sums
   )
-  select
-    '{{ this.identifier }}',
-    calendar.day,
-    coalesce(n, 0),
-    md5(coalesce(n, 0) || ':' || coalesce(head, 0) || ':' || coalesce(tail, 0)),
-    '{{ env_var('PIPELINE_RUN_ID', 'dbt') | replace("'", "''") }}',
-    current_timestamp
-  from ({{ days_of_run() }}) as calendar
-  left join partitions on partitions.day = calendar.day
-  on conflict (asset, day) do update set
-    "rows" = excluded."rows", digest = excluded.digest, run_id = excluded.run_id, written_at = excluded.written_at
 {% endmacro %}
 
 {# Tables that macros read: they cannot call source(), which belongs to a model's own text. #}
@@ -66,7 +120,14 @@
 
 {% macro default__double_text(column) -%} cast({{ column }} + 0.0 as text) {%- endmacro %}
 
-{% macro duckdb__double_text(column) -%} regexp_replace(cast({{ column }} + 0.0 as text), '\.0$', '') {%- endmacro %}
+{# DuckDB ends a whole number by `.0`. The pattern costs as much as the text: it is kept for those too large for bigint. #}
+{% macro duckdb__double_text(column) -%}
+  case
+    when not abs({{ column }}) < 1e15 then regexp_replace(cast({{ column }} + 0.0 as text), '\.0$', '')
+    when {{ column }} = trunc({{ column }}) then cast(cast({{ column }} as bigint) as text)
+    else cast({{ column }} as text)
+  end
+{%- endmacro %}
 
 {# Fifteen hexadecimal digits as a bigint. #}
 {% macro hex_number(digits) -%} {{ adapter.dispatch('hex_number')(digits) }} {%- endmacro %}

@@ -4,6 +4,8 @@
     meta={
       'partition': 'target_date',
       'needs': [{'asset': 'forecast_errors'}, {'asset': 'series_scales', 'origins_in': 'forecast_errors'}],
+      'digest_from': [{'asset': 'forecast_errors'}, {'asset': 'series_scales', 'origins': true}],
+      'code_version': '1',
       'indexes': [{'columns': ['target_date', 'series_id', 'model', 'horizon_bucket'], 'unique': true}]
     }
 ) }}

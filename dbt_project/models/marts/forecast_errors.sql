@@ -4,6 +4,8 @@
     meta={
       'partition': 'target_date',
       'needs': [{'asset': 'daily_sales'}],
+      'digest_from': [{'asset': 'daily_sales'}, {'asset': 'forecasts', 'origins': true}],
+      'code_version': '1',
       'indexes': [{'columns': ['target_date', 'version_id', 'series_id'], 'unique': true}]
     }
 ) }}
