@@ -97,7 +97,25 @@ def _sorted(table: pa.Table, key: list[str]) -> pa.Table:
     for name in names:
         position = table.column_names.index(name)
         table = table.set_column(position, name, table[name].cast(table[name].type.value_type))
-    return table.take(pc.sort_indices(table, [(name, "ascending") for name in key])) if key else table
+    if not key or _in_order(table, key):
+        return table
+    return table.take(pc.sort_indices(table, [(name, "ascending") for name in key]))
+
+
+def _in_order(table: pa.Table, key: list[str]) -> bool:
+    """Whether the rows are sorted already, as a ledger gives them back: told for whole numbers and dates only.
+
+    Looking takes a tenth of sorting.
+    """
+    later, equal = np.zeros(max(table.num_rows - 1, 0), dtype=bool), np.ones(max(table.num_rows - 1, 0), dtype=bool)
+    for name in key:
+        column = table[name]
+        if column.null_count or not (pa.types.is_integer(column.type) or pa.types.is_date(column.type)):
+            return False
+        values = column.to_numpy()
+        later |= equal & (values[1:] > values[:-1])
+        equal &= values[1:] == values[:-1]
+    return bool((later | equal).all())
 
 
 def _columns(table: pa.Table) -> list[_Column]:

@@ -64,4 +64,9 @@
 
 {% macro last_day() -%} date '{{ run_window()['last'] if has_days() else '1970-01-01' }}' {%- endmacro %}
 
+{% macro days_in_run() %}
+  {% set window = run_window() if has_days() else none %}
+  {{ return((window['last'] - window['first']).days + 1 if window else 1) }}
+{% endmacro %}
+
 {% macro has_days() %} {{ return(execute and flags.WHICH != 'compile') }} {% endmacro %}

@@ -15,8 +15,14 @@ with events as (
     and sale_date >= {{ start_day() }}
 ),
 
+-- Of the sales before the first day the last of each series is enough: earlier ones keep nothing in that is asked for.
 sold_on as (
-  select distinct sku, location, sale_date from events where units_sold > 0
+  select distinct sku, location, sale_date from events where units_sold > 0 and sale_date >= {{ first_day() }}
+  union all
+  select sku, location, max(sale_date) as sale_date
+  from events
+  where units_sold > 0 and sale_date < {{ first_day() }}
+  group by sku, location
 ),
 
 -- A positive sale keeps its series in until the next one, or until it has become inactive.

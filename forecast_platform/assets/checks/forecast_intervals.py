@@ -20,7 +20,8 @@ def checks(tenant: Tenant) -> list[Check]:
     ]
 
 
-# The newest version of a series counts, and has all its horizons.
+# The newest version of a series counts, and has all its horizons: counted and added, and where a later calibration came
+# counted apart. A count of distinct ones takes ten times as long (1.4 s for six models of 30,490 series).
 UNCALIBRATED = """
     with newest as (
       select f.origin_date, v.model, f.series_id, max(f.version_id) as version_id
@@ -28,12 +29,25 @@ UNCALIBRATED = """
       where f.origin_date between :first and :last and f.horizon = 1
       group by f.origin_date, v.model, f.series_id
     ),
-    around as (
-      select origin_date, version_id, series_id, count(distinct horizon) as horizons
+    ordered as (
+      select origin_date, version_id, series_id, horizon
       from forecast_intervals
       where origin_date between :first and :last
         and q025 >= 0 and q025 <= q10 and q10 <= q50 and q50 <= q90 and q90 <= q975
         and q975 < cast('Infinity' as double precision)
+    ),
+    counted as (
+      select origin_date, version_id, series_id, count(*) as horizons, sum(horizon) as places
+      from ordered group by origin_date, version_id, series_id
+    ),
+    around as (
+      select origin_date, version_id, series_id, horizons
+      from counted where horizons = :horizon and 2 * places = :horizon * (:horizon + 1)
+      union all
+      select origin_date, version_id, series_id, count(distinct horizon) as horizons
+      from ordered
+      join counted using (origin_date, version_id, series_id)
+      where not (horizons = :horizon and 2 * places = :horizon * (:horizon + 1))
       group by origin_date, version_id, series_id
     )
     select newest.origin_date, newest.model, count(*), min(series.sku), min(series.location)
