@@ -1,0 +1,106 @@
+"""What a command cost: CPU and memory of it and of all that it started, and the time on the clock."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import click
+import psutil
+
+PR_SET_CHILD_SUBREAPER = 36
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run: seconds of CPU and on the clock, and the largest memory of all its processes together, in MB."""
+
+    cpu: float
+    wall: float
+    memory: float
+
+
+def measure(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Measured:
+    """Run a command to its end. Linux only: what it started and left is waited for by this process.
+
+    Raises:
+        click.ClickException: it failed.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begun = time.monotonic()
+    child = subprocess.Popen(command, env=environment, stdout=sys.stderr)
+    watch = _MemoryWatch(child.pid)
+    _, status = os.waitpid(child.pid, 0)
+    wall = time.monotonic() - begun
+    with suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if status:
+        raise click.ClickException(f"failed: {' '.join(command)}")
+    cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    return Measured(cpu, wall, watch.end() / 2**20)
+
+
+class _MemoryWatch:
+    """The largest sum of resident memory of a process and its descendants, looked at ten times a second."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._largest = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(POLL_SECONDS):
+            self._largest = max(self._largest, self._now())
+
+    def _now(self) -> int:
+        total = 0
+        with suppress(psutil.Error):
+            for process in (self._process, *self._process.children(recursive=True)):
+                with suppress(psutil.Error):
+                    total += process.memory_info().rss
+        return total
+
+    def end(self) -> int:
+        self._ended.set()
+        self._thread.join()
+        return self._largest
+
+
+def medians(runs: Sequence[Measured]) -> Measured:
+    """The median of each figure."""
+    return Measured(*(statistics.median(getattr(run, name) for run in runs) for name in ("cpu", "wall", "memory")))
+
+
+def table(rows: Mapping[str, Sequence[Measured]], *, against: str) -> str:
+    """A line for each row: medians of its runs, and the medians of their ratios to the run of ``against`` beside them.
+
+    Runs are compared with those they alternated with, because a machine's speed drifts.
+    """
+    width = max(map(len, rows)) + 2
+    lines = [f"{'':<{width}}{'CPU s':>9}{'wall s':>9}{'MB':>8}{'CPU ratio':>11}{'wall ratio':>12}{'runs':>6}"]
+    for name, runs in rows.items():
+        middle = medians(runs)
+        ratios = [
+            statistics.median(getattr(a, each) / getattr(b, each) for a, b in zip(runs, rows[against], strict=True))
+            for each in ("cpu", "wall")
+        ]
+        lines.append(
+            f"{name:<{width}}{middle.cpu:>9.2f}{middle.wall:>9.2f}{middle.memory:>8.0f}"
+            f"{ratios[0]:>11.3f}{ratios[1]:>12.3f}{len(runs):>6}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,68 @@
+"""A large retailer's day: from the day's file to scored errors of the last origins, everything included.
+
+    python -m forecast_platform_tests.benchmarks.one_day
+
+M5's size and shape (``m5_shape``) is loaded once, with as many origins on record as reach the day. Each run makes the
+day that follows on a copy of that, by ``forecast-platform run``; the step ``forecasts`` is made once more alone, for
+another origin, beside the bare fit and predict of mlforecast and statsforecast on the same days in memory.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from forecast_platform_tests.benchmarks.m5_shape import SERIES, Market
+from forecast_platform_tests.benchmarks.m5_tenant import HISTORY, M5Tenant
+from forecast_platform_tests.benchmarks.measuring import Measured, measure, table
+
+PEERS = "forecast_platform_tests.benchmarks.peers"
+
+
+@click.command()
+@click.option("--runs", default=3, show_default=True, help="Measured runs of each.")
+@click.option("--series", default=SERIES, show_default=True, help="A multiple of 10, the locations.")
+@click.option("--origins", default=28, show_default=True, help="Origins on record before the measured day.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Folder to load into, and to find it loaded in again.")
+@click.option("--peers/--no-peers", default=True, show_default=True)
+def main(runs: int, series: int, origins: int, keep: Path | None, peers: bool) -> None:
+    """Measure a day of a large retailer."""
+    with tempfile.TemporaryDirectory(prefix="one-day-") as folder:
+        place, loaded = (keep or Path(folder)) / "tenant", (keep or Path(folder)) / f"loaded-{series}-{origins}"
+        tenant = M5Tenant(place, Market(series))
+        if not loaded.exists():
+            shutil.rmtree(place, ignore_errors=True)
+            loading = tenant.load(origins)
+            place.rename(loaded)
+            click.echo(table(loading, against=next(iter(loading))))
+        rows: dict[str, list[Measured]] = {"the day": [], "forecasts alone": []}
+        for _ in range(runs):
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree(loaded, place)
+            tenant.deliver(range(HISTORY, HISTORY + 1))
+            rows["the day"].append(tenant.run(HISTORY, HISTORY))
+            before = HISTORY - origins - 1
+            rows["forecasts alone"].append(tenant.run(before, before, ["forecasts"]))
+            shutil.rmtree(place)
+            for name, threads in (("mlforecast", 1), ("mlforecast", 2), ("statsforecast", 1), ("statsforecast", 2)):
+                if peers:
+                    row = f"{name}, {threads} thread{'s' if threads > 1 else ''}"
+                    rows.setdefault(row, []).append(_peer(name, threads, series))
+        click.echo(table(rows, against="the day"))
+
+
+def _peer(name: str, threads: int, series: int) -> Measured:
+    """Fit and predict of a peer: the process that loads the data and does it twice, without one that does it once."""
+    once, twice = (
+        measure([sys.executable, "-m", PEERS, name, f"--threads={threads}", f"--series={series}", f"--times={times}"])
+        for times in (1, 2)
+    )
+    return Measured(twice.cpu - once.cpu, twice.wall - once.wall, twice.memory)
+
+
+if __name__ == "__main__":
+    main()
