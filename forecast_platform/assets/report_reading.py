@@ -78,10 +78,7 @@ ACCURACY = f"""
     ),
     candidates as (
       select e.target_date, e.origin_date, e.series_id, {BUCKET} as bucket, e.actual, e.error, v.model,
-        c.model as champion, e.version_id = p.version_id as is_published,
-        row_number() over (
-          partition by e.target_date, e.origin_date, v.model, e.series_id order by e.version_id desc
-        ) as age
+        c.model as champion, e.version_id, e.version_id = p.version_id as is_published
       from forecast_errors as e
       join published as p on p.origin_date = e.origin_date and p.series_id = e.series_id
       join forecast_versions as v on v.version_id = e.version_id
@@ -89,13 +86,30 @@ ACCURACY = f"""
       where e.target_date between :first and :day
         and (e.version_id = p.version_id or v.model = '{FLOOR}' or v.model = c.model)
     ),
+    repeated as (
+      select origin_date, model
+      from (select distinct origin_date, model, version_id from candidates) as versions
+      group by origin_date, model having count(*) > 1
+    ),
+    aged as (
+      select candidates.*, 1 as age from candidates
+      left join repeated on repeated.origin_date = candidates.origin_date and repeated.model = candidates.model
+      where repeated.model is null
+      union all
+      select candidates.*, row_number() over (
+        partition by candidates.target_date, candidates.origin_date, candidates.model, candidates.series_id
+        order by candidates.version_id desc
+      ) as age
+      from candidates
+      join repeated on repeated.origin_date = candidates.origin_date and repeated.model = candidates.model
+    ),
     met as (
       select candidates.target_date, candidates.series_id, candidates.bucket, is_published,
         age = 1 and model = '{FLOOR}' as is_floor, age = 1 and model = champion as is_champion,
         count(*) as n, {EXACT.format("error")} as error, {EXACT.format("abs(error)")} as abs_error,
         {EXACT.format("actual")} as actual, count(scales.scale_sq) as n_scaled,
         {EXACT.format("error * error / scales.scale_sq")} as scaled_sq
-      from candidates
+      from aged as candidates
       left join series_scales as scales
         on scales.as_of = candidates.origin_date and scales.series_id = candidates.series_id and scales.scale_sq > 0
       group by 1, 2, 3, 4, 5, 6
@@ -132,7 +146,9 @@ ACCURACY = f"""
     from worst where place <= {WORST} and abs_error > 0
 """
 """Each forecast that met its actual, as what was published, what today's champion gives, and the floor: over rolling
-windows, by horizon bucket, by target day, and of the series that missed the most."""
+windows, by horizon bucket, by target day, and of the series that missed the most. Only where a model forecast an origin more than
+once must its newest version be looked for by a window: over all rows that doubled the time (28 s for 27 origins of
+30,490 series)."""
 
 COVERAGE = f"""
     select windows.days, sum(n),

@@ -18,27 +18,55 @@ with errors as (
     errors.series_id,
     versions.model,
     errors.origin_date,
+    errors.version_id,
     {{ horizon_bucket('errors.horizon') }} as horizon_bucket,
     errors.actual,
     errors.error,
-    errors.in_stock,
-    row_number() over (
-      partition by errors.target_date, errors.origin_date, versions.model, errors.series_id
-      order by errors.version_id desc
-    ) as age
+    errors.in_stock
   from {{ ref('forecast_errors') }} as errors
   join {{ source('warehouse', 'forecast_versions') }} as versions on versions.version_id = errors.version_id
   where errors.target_date between {{ first_day() }} and {{ last_day() }}
+),
+
+-- Origins that a model forecast more than once. The window below is kept for them: over all rows it takes longer than
+-- all the rest.
+repeated as (
+  select origin_date, model
+  from (select distinct origin_date, model, version_id from errors) as versions
+  group by origin_date, model
+  having count(*) > 1
+),
+
+ranked as (
+  select
+    errors.*,
+    row_number() over (
+      partition by errors.target_date, errors.origin_date, errors.model, errors.series_id
+      order by errors.version_id desc
+    ) as age
+  from errors
+  join repeated on repeated.origin_date = errors.origin_date and repeated.model = errors.model
+),
+
+current_errors as (
+  select errors.target_date, errors.series_id, errors.model, errors.origin_date, errors.horizon_bucket,
+    errors.actual, errors.error, errors.in_stock
+  from errors
+  left join repeated on repeated.origin_date = errors.origin_date and repeated.model = errors.model
+  where repeated.model is null
+  union all
+  select target_date, series_id, model, origin_date, horizon_bucket, actual, error, in_stock
+  from ranked
+  where age = 1
 ),
 
 newest as (
   select
     errors.*,
     {{ error_measures() }}
-  from errors
+  from current_errors as errors
   left join {{ ref('series_scales') }} as scales
     on scales.as_of = errors.origin_date and scales.series_id = errors.series_id
-  where errors.age = 1
 )
 
 select

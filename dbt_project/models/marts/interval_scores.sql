@@ -10,22 +10,55 @@
 -- Where what was sold lay within the intervals around its forecasts: counts and sums by demand class as of the origin. The
 -- newest calibration of the newest version of each origin, model and series counts. A censored actual (the shelf was
 -- empty) says nothing of an interval and is counted apart. Of counts, P(y < q) <= level <= P(y <= q) is asked for.
-with calibrated as (
+with intervals as (
   select
-    intervals.*,
+    intervals.origin_date,
+    intervals.version_id,
+    intervals.series_id,
+    intervals.horizon,
+    intervals.calibration_id,
+    {{ quantile_levels() | join(', ') }},
     intervals.origin_date + intervals.horizon as target_date,
-    versions.model,
-    max(intervals.version_id) over (
-      partition by intervals.origin_date, versions.model, intervals.series_id, intervals.horizon
-    ) as newest_version_id,
-    max(intervals.calibration_id) over (
-      partition by intervals.origin_date, intervals.version_id, intervals.series_id, intervals.horizon
-    ) as newest_calibration_id
+    versions.model
   from {{ source('warehouse', 'forecast_intervals') }} as intervals
   join {{ source('warehouse', 'forecast_versions') }} as versions on versions.version_id = intervals.version_id
   where intervals.origin_date between {{ first_day() }} - {{ horizon() | int }} and {{ last_day() }} - 1
     and intervals.origin_date + intervals.horizon between {{ first_day() }} and {{ last_day() }}
     and intervals.horizon between 1 and {{ horizon() | int }}
+),
+
+-- Origins that a model forecast, or that were calibrated, more than once: windows over all rows would take longer than
+-- all the rest.
+repeated as (
+  select origin_date, model
+  from (select distinct origin_date, model, version_id, calibration_id from intervals) as calibrations
+  group by origin_date, model
+  having count(*) > 1
+),
+
+ranked as (
+  select
+    intervals.*,
+    max(intervals.version_id) over (
+      partition by intervals.origin_date, intervals.model, intervals.series_id, intervals.horizon
+    ) as newest_version_id,
+    max(intervals.calibration_id) over (
+      partition by intervals.origin_date, intervals.version_id, intervals.series_id, intervals.horizon
+    ) as newest_calibration_id
+  from intervals
+  join repeated on repeated.origin_date = intervals.origin_date and repeated.model = intervals.model
+),
+
+calibrated as (
+  select intervals.origin_date, intervals.target_date, intervals.model, intervals.series_id, intervals.horizon,
+    {{ quantile_levels() | join(', ') }}
+  from intervals
+  left join repeated on repeated.origin_date = intervals.origin_date and repeated.model = intervals.model
+  where repeated.model is null
+  union all
+  select origin_date, target_date, model, series_id, horizon, {{ quantile_levels() | join(', ') }}
+  from ranked
+  where version_id = newest_version_id and calibration_id = newest_calibration_id
 ),
 
 actuals as (
@@ -48,8 +81,6 @@ met as (
   left join {{ source('warehouse', 'demand_classes') }} as classes
     on classes.as_of = calibrated.origin_date and classes.series_id = calibrated.series_id
   left join actuals on actuals.sale_date = calibrated.target_date and actuals.series_id = calibrated.series_id
-  where calibrated.version_id = calibrated.newest_version_id
-    and calibrated.calibration_id = calibrated.newest_calibration_id
 )
 
 select
