@@ -146,9 +146,9 @@ ACCURACY = f"""
     from worst where place <= {WORST} and abs_error > 0
 """
 """Each forecast that met its actual, as what was published, what today's champion gives, and the floor: over rolling
-windows, by horizon bucket, by target day, and of the series that missed the most. Only where a model forecast an origin more than
-once must its newest version be looked for by a window: over all rows that doubled the time (28 s for 27 origins of
-30,490 series)."""
+windows, by horizon bucket, by target day, and of the series that missed the most. Only where a model forecast an origin
+more than once must its newest version be looked for by a window: over all rows that doubled the time (28 s for 27
+origins of 30,490 series)."""
 
 COVERAGE = f"""
     select windows.days, sum(n),

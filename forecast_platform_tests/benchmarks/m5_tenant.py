@@ -96,7 +96,7 @@ class M5Tenant:
         """The assets that are made of facts alone."""
         scope = load_tenant(NAME, settings.load(self.environment))
         found = chain_of(build_tenant(scope), scope).facts
-        PROCESSES.end()  # whoever measures waits for every process that is left
+        PROCESSES.end()
         return found
 
     def run(self, first: int, last: int, select: Sequence[str] = ()) -> Measured:

@@ -37,15 +37,16 @@ def measure(command: Sequence[str], environment: Mapping[str, str] | None = None
         click.ClickException: it failed.
     """
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    ours = {each.pid for each in psutil.Process().children()}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begun = time.monotonic()
     child = subprocess.Popen(command, env=environment, stdout=sys.stderr)
     watch = _MemoryWatch(child.pid)
     _, status = os.waitpid(child.pid, 0)
     wall = time.monotonic() - begun
-    with suppress(ChildProcessError):
-        while True:
-            os.waitpid(-1, 0)
+    while left := [each.pid for each in psutil.Process().children() if each.pid not in ours]:
+        for pid in left:
+            os.waitpid(pid, 0)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     if status:
         raise click.ClickException(f"failed: {' '.join(command)}")
