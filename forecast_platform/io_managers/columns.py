@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from forecast_platform.digest import in_order
+
 LARGEST_EXACT = 2**53
 """Every integer up to here is a double; beyond, neighbours share one."""
 
@@ -120,6 +122,8 @@ def _check_names(frame: pd.DataFrame, table: sa.Table) -> None:
 
 def _check_key(rows: pa.Table, table: sa.Table) -> None:
     key = list(table.info["key"])
+    if in_order(rows, key, strictly=True):
+        return
     counts = rows.group_by(key).aggregate([([], "count_all")])
     if counts.num_rows != rows.num_rows:
         example = counts.filter(pc.greater(counts["count_all"], 1)).slice(0, 1).to_pylist()[0]

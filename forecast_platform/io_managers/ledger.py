@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from forecast_platform.crash import crash_point
-from forecast_platform.digest import EMPTY, combine
+from forecast_platform.digest import EMPTY, combine, in_order
 from forecast_platform.io_managers.asking import Asking
 from forecast_platform.io_managers.columns import FrameRefused, to_arrow
 from forecast_platform.io_managers.reads import InputsChanged
@@ -194,8 +194,10 @@ def append_version(session: Session, candidate: VersionCandidate, *, run_id: str
 
 def _append(session: Session, candidate: VersionCandidate, history: Sequence[Version]) -> Appended:
     rows = ledger_rows(session, candidate)
-    newest = newest_on_record(session, candidate.origin_date, history)
-    new = differing_series(rows, newest)
+    if any(version.series > 0 for version in history):
+        new = differing_series(rows, newest_on_record(session, candidate.origin_date, history))
+    else:
+        new = _series_of(rows, candidate.horizon)
     digest = next_digest(history, candidate.input_digest)
     _require_free(session, candidate, digest)
     version_id = session.scalar(sa.select(sa.func.coalesce(sa.func.max(forecast_versions.c.version_id), 0))) + 1
@@ -216,7 +218,9 @@ def _append(session: Session, candidate: VersionCandidate, history: Sequence[Ver
     session.append(forecast_versions, version)
     crash_point("after_version")
     if len(new):
-        kept = rows.filter(pc.is_in(rows["series_id"], pa.array(new, pa.int32())))
+        kept = rows
+        if len(new) * candidate.horizon < rows.num_rows:
+            kept = rows.filter(pc.is_in(rows["series_id"], pa.array(new, pa.int32())))
         position = kept.column_names.index("version_id")
         ids = pa.array(np.full(kept.num_rows, version_id, dtype=np.int32))
         session.insert(forecasts, kept.set_column(position, forecasts.c.version_id.name, ids))
@@ -233,8 +237,8 @@ def ledger_rows(session: Session, candidate: VersionCandidate) -> pa.Table:
     assert candidate.forecasts is not None
     frame = candidate.forecasts
     where = f"forecasts: {candidate.model} of {candidate.origin_date}"
-    known = session.frame(sa.select(series.c.series_id, series.c.sku, series.c.location))
     if "series_id" not in frame.columns:
+        known = session.frame(sa.select(series.c.series_id, series.c.sku, series.c.location))
         absent = {"sku", "location"}.difference(frame.columns)
         if absent:
             raise FrameRefused(f"{where}: no column series_id, nor {' and '.join(sorted(absent))}, to name the series")
@@ -243,15 +247,21 @@ def ledger_rows(session: Session, candidate: VersionCandidate) -> pa.Table:
         )
         frame = named.drop(columns=["sku", "location"])
     rows = to_arrow(frame.assign(origin_date=pd.Timestamp(candidate.origin_date), version_id=0), forecasts)
-    rows = rows.sort_by([("series_id", "ascending"), ("horizon", "ascending")])
-    ids, horizons = rows["series_id"].to_numpy(), rows["horizon"].to_numpy()
-    unknown = np.setdiff1d(ids, known["series_id"].to_numpy())
+    if not in_order(rows, ("series_id", "horizon")):
+        rows = rows.sort_by([("series_id", "ascending"), ("horizon", "ascending")])
+    horizons, steps = rows["horizon"].to_numpy(), np.arange(1, candidate.horizon + 1)
+    if rows.num_rows % candidate.horizon or not (horizons.reshape(-1, candidate.horizon) == steps).all():
+        raise FrameRefused(f"{where}: every series must have each horizon of 1 to {candidate.horizon} once")
+    known_ids = session.arrow(sa.select(series.c.series_id))["series_id"].to_numpy()
+    unknown = np.setdiff1d(_series_of(rows, candidate.horizon), known_ids)
     if len(unknown):
         raise FrameRefused(f"{where}: series_id {unknown[0]} is not in series ({len(unknown)} such)")
-    steps = np.arange(1, candidate.horizon + 1)
-    if len(ids) % candidate.horizon or not (horizons.reshape(-1, candidate.horizon) == steps).all():
-        raise FrameRefused(f"{where}: every series must have each horizon of 1 to {candidate.horizon} once")
     return rows
+
+
+def _series_of(rows: pa.Table, horizon: int) -> np.ndarray:
+    """The series of whole forecasts in order: every row's id, once for its ``horizon`` rows."""
+    return rows["series_id"].to_numpy()[::horizon]
 
 
 def newest_on_record(session: Session, origin: date, history: Sequence[Version]) -> pa.Table:
