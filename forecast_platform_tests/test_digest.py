@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast_platform.digest import EMPTY, combine, digests_by_day, frame_digest, table_digest
+from forecast_platform.digest import EMPTY, combine, digests_by_day, frame_digest, in_order, table_digest
 
 FRAME = pd.DataFrame(
     {
@@ -108,3 +108,21 @@ def test_text_runs_of_neighbouring_rows_do_not_melt(rows):
     )
     same = table.equals(shifted)
     assert (table_digest(table, key=["k"]) == table_digest(shifted, key=["k"])) == same
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.dates(date(2026, 1, 1), date(2026, 1, 3))), max_size=8))
+def test_order_is_told_as_sorting_tells_it(pairs: list[tuple[int, date]]):
+    for rows in (pairs, sorted(pairs), sorted(set(pairs))):
+        table = pa.table(
+            {
+                "id": pa.array([pair[0] for pair in rows], pa.int32()),
+                "day": pa.array([pair[1] for pair in rows], pa.date32()),
+            }
+        )
+        assert in_order(table, ("id", "day")) == (rows == sorted(rows))
+        assert in_order(table, ("id", "day"), strictly=True) == (rows == sorted(set(rows)))
+
+
+def test_order_of_texts_and_nulls_is_not_told():
+    assert not in_order(pa.table({"sku": ["a", "b"]}), ("sku",))
+    assert not in_order(pa.table({"id": pa.array([1, None], pa.int32())}), ("id",))

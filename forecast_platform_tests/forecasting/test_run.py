@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast_platform.forecasting import DEFAULT_MODELS, STATUSES, PanelHistory, forecast_origin, model_specs
+from forecast_platform.forecasting import (
+    DEFAULT_MODELS,
+    STATUSES,
+    PanelHistory,
+    forecast_origin,
+    model_specs,
+    regression,
+)
 from forecast_platform.forecasting.guards import COLD_START
 from forecast_platform_tests.forecasting.demand import ORIGIN, POOLED, WINDOW, feature_rows, ordinary, panel_of
 
@@ -51,6 +58,28 @@ def test_a_model_that_runs_out_of_memory_costs_its_own_forecasts_only():
     got = by_model(np.ones((3, 120)), {"huge": "LagRegression(windows=(100000000000000,))", "mine": "MovingAverage()"})
     assert "Error" in got["huge"].error
     assert got["mine"].error is None
+
+
+def test_what_models_share_is_fitted_once_and_changes_no_bit(monkeypatch: pytest.MonkeyPatch):
+    fitted = []
+    fit = regression.fit_lag_regression
+    # A choice of the penalty fits samples of the panel; the whole of it is the fit.
+    monkeypatch.setattr(
+        regression, "fit_lag_regression", lambda y, *rest, **named: (fitted.append(len(y)), fit(y, *rest, **named))[1]
+    )
+    y, names = ordinary(40), ("weekday_profile", "linear", "ensemble")
+    specs = [model for model in model_specs() if model.name in names]
+    together = {each.model: each for each in forecast_origin(panel_of(y), specs, horizon=28)}
+    shared = fitted.count(40)
+    alone = {model.name: next(iter(forecast_origin(panel_of(y), [model], horizon=28))) for model in specs}
+    assert (shared, fitted.count(40) - shared) == (fitted.count(40) // 3, 2 * shared)
+    for name in names:
+        assert np.array_equal(together[name].mean, alone[name].mean)
+        assert np.array_equal(together[name].status, alone[name].status)
+    stiff = model_specs({"stiff": "LagRegression(ridge=100.0)"})[-1]
+    beside = {each.model: each for each in forecast_origin(panel_of(y), [*specs, stiff], horizon=28)}
+    assert np.array_equal(beside["stiff"].mean, next(iter(forecast_origin(panel_of(y), [stiff], horizon=28))).mean)
+    assert not np.array_equal(beside["stiff"].mean, beside["linear"].mean)
 
 
 def test_a_panel_without_series_gives_no_rows_and_no_error():
