@@ -40,7 +40,7 @@ VERSIONS = """
 
 FORECASTS = f"""
     with known as (
-      select f.version_id, f.series_id, f.horizon, f.mean, max(f.version_id) over (partition by f.series_id) as newest
+      select f.version_id, f.series_id, f.horizon, f.mean, {{newest}} as newest
       from forecasts f
       join forecast_versions versions on versions.version_id = f.version_id
       where f.origin_date = :origin and versions.origin_date = :origin and versions.model = :model
@@ -51,6 +51,10 @@ FORECASTS = f"""
     left join demand_classes classes on classes.as_of = :origin and classes.series_id = known.series_id
     where known.version_id = known.newest
 """
+
+NEWEST = "max(f.version_id) over (partition by f.series_id)"
+"""The version of a series that counts. Where a model has one version of an origin that is it: the window takes a third
+of the time."""
 
 MADE_FROM = {
     **passed_on("forecasts", "origin_date", "version_id", "series_id", "horizon"),
@@ -139,7 +143,7 @@ def _origin_batches(
         ids = np.array([series_id for _, _, series_id in fractional], dtype=np.int64)
         known = dict(by_model(past.up_to(session, origin), ids)) if wanted else {}
         return [
-            _batch(scope, session, origin, model, digest, ids, known.get(model))
+            _batch(scope, session, origin, model, digest, ids, known.get(model), versions=len(versions[model]))
             if model in wanted
             else Batch(origin, model, CODE_VERSION, {}, digest, None)
             for model, digest in digests.items()
@@ -182,8 +186,11 @@ def _batch(
     digest: str,
     fractional: np.ndarray,
     known: PastErrors | None,
+    *,
+    versions: int,
 ) -> Batch:
-    forecasts = session.arrow(FORECASTS, {"origin": origin, "model": model})
+    query = FORECASTS.format(newest=NEWEST if versions > 1 else "f.version_id")
+    forecasts = session.arrow(query, {"origin": origin, "model": model})
     outlook = outlook_of(forecasts, fractional)
     errors = PastErrors.none() if known is None else known
     calibration = calibrate(errors, origin=np.datetime64(origin), window=scope.tenant.calibration_window)

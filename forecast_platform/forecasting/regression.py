@@ -18,6 +18,7 @@ import numpy as np
 
 from forecast_platform.forecasting.linear_systems import solve_symmetric, sum_rows
 from forecast_platform.forecasting.profiles import discounted_level
+from forecast_platform.forecasting.threads import each
 from forecast_platform.forecasting.weekdays import SEASON
 
 Array = np.ndarray
@@ -110,10 +111,8 @@ def fit_lag_regression(
         y = np.concatenate([np.full((series, missing), np.nan), y], axis=1)
         factors = np.concatenate([np.ones((series, missing)), factors], axis=1)
         covariates = np.concatenate([np.zeros((*covariates.shape[:2], missing)), covariates], axis=2)
-    parts = [
-        _fit_block(y[start : start + block], factors[start : start + block], covariates[start : start + block], design)
-        for start in range(0, max(series, 1), block)
-    ]
+    blocks = [slice(start, start + block) for start in range(0, max(series, 1), block)]
+    parts = each(lambda rows: _fit_block(y[rows], factors[rows], covariates[rows], design), blocks)
     names = LagWeights.__dataclass_fields__
     return LagWeights(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
