@@ -24,7 +24,8 @@ from forecast_platform.forecasting.boosting_features import (
     origin_facts,
     rows_of,
 )
-from forecast_platform.forecasting.forecasters import Ensemble, _at_least, _PanelForecaster
+from forecast_platform.forecasting.forecasters import Ensemble, _PanelForecaster
+from forecast_platform.forecasting.parameters import at_least
 
 Array = np.ndarray
 SEED = 20_240_229
@@ -163,8 +164,8 @@ class GlobalBoosting(_PanelForecaster):
         self.level_weight = level_weight
         self.max_rows = max_rows
         super().__init__()
-        _at_least("horizon", horizon, 1)
-        _at_least("refit_every", refit_every, 1)
+        at_least("horizon", horizon, 1)
+        at_least("refit_every", refit_every, 1)
         if not 1 < power < 2:
             raise ValueError(f"power is {power!r}; Tweedie's loss needs one above 1 and below 2")
 
@@ -255,8 +256,8 @@ class BoostedEnsemble(_PanelForecaster):
                 f"linear_weight is {linear_weight!r} and profile_weight {profile_weight!r}; neither may be below 0, and"
                 " they must leave some of 1 to the trees, not all of it"
             )
-        _at_least("horizon", horizon, 1)
-        _at_least("refit_every", refit_every, 1)
+        at_least("horizon", horizon, 1)
+        at_least("refit_every", refit_every, 1)
 
     def artifact(self) -> bytes:
         """What the trees learned, as bytes that ``PanelContext.artifact`` takes."""

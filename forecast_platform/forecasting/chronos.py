@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from forecast_platform.forecasting.forecasters import _at_least, _PanelForecaster
+from forecast_platform.forecasting.forecasters import _PanelForecaster
+from forecast_platform.forecasting.parameters import at_least
 
 Array = np.ndarray
 DTYPES = ("float32", "bfloat16")
@@ -81,7 +82,7 @@ class Chronos2(_PanelForecaster):
         if dtype not in DTYPES:
             raise ValueError(f"dtype is {dtype!r}; it must be one of {', '.join(DTYPES)}")
         for name in ("batch_size", "context_length", "threads"):
-            _at_least(name, getattr(self, name), 1)
+            at_least(name, getattr(self, name), 1)
 
     def _fit_matrix(self, y, covariates):
         self._units = y[:, -self.context_length :]

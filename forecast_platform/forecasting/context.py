@@ -15,6 +15,7 @@ import pandas as pd
 import xxhash
 
 from forecast_platform.forecasting.panel import Panel
+from forecast_platform.forecasting.pooling import nested
 
 Array = np.ndarray
 T = TypeVar("T")
@@ -74,3 +75,10 @@ def content_of(y: Array, covariates: Array | None) -> bytes:
             state.update(repr(values.shape).encode())
             state.update(np.ascontiguousarray(values))
     return state.digest()
+
+
+def pools_of(context: PanelContext | None, series: int) -> tuple[Array, ...]:
+    """Pools of the series, widest first; everybody in one without a context."""
+    if context is None:
+        return (np.zeros(series, dtype=np.intp),) * 3
+    return nested(context.group, context.location)

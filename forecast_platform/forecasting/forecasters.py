@@ -17,8 +17,8 @@ from sktime.forecasting.base import BaseForecaster
 
 from forecast_platform.forecasting import averages, profiles, regression
 from forecast_platform.forecasting.containers import covariate_cube, from_matrix, to_matrix
-from forecast_platform.forecasting.context import PanelContext, content_of
-from forecast_platform.forecasting.pooling import nested
+from forecast_platform.forecasting.context import PanelContext, content_of, pools_of
+from forecast_platform.forecasting.parameters import above_zero, at_least
 
 BASE_SPREAD = 0.1
 """How far a regression's weekday factors and effects may be from those of its group before its own terms."""
@@ -74,7 +74,7 @@ class _PanelForecaster(BaseForecaster):
 
     def _base_and_growth(self, y, covariates, spread, growth_spread):
         """Factors of the days and growth of the locations of n x W units: most models start from the same."""
-        pools, over_time = _pools(self._context, len(y)), np.ascontiguousarray(y.T)
+        pools, over_time = pools_of(self._context, len(y)), np.ascontiguousarray(y.T)
 
         def fit():
             base = profiles.fit_base(over_time, pools, spread=spread, covariates=covariates)
@@ -158,7 +158,7 @@ class SeasonalNaive(_PanelForecaster):
     def __init__(self, sp=7):
         self.sp = sp
         super().__init__()
-        _at_least("sp", sp, 1)
+        at_least("sp", sp, 1)
 
     def _fit_matrix(self, y, covariates):
         self.season_ = averages.last_season(y, self.sp)
@@ -192,7 +192,7 @@ class MovingAverage(_PanelForecaster):
     def __init__(self, window=7):
         self.window = window
         super().__init__()
-        _at_least("window", window, 1)
+        at_least("window", window, 1)
 
     def _fit_matrix(self, y, covariates):
         self.level_ = averages.mean_of_last(y, self.window)
@@ -244,7 +244,7 @@ class WeekdayProfile(_ExplainedForecaster):
         self.growth_spread = growth_spread
         super().__init__()
         for name in ("half_life", "profile_spread", "growth_spread"):
-            _above_zero(name, getattr(self, name))
+            above_zero(name, getattr(self, name))
 
     def _fit_matrix(self, y, covariates):
         base, growth = self._base_and_growth(y, covariates, self.profile_spread, self.growth_spread)
@@ -353,11 +353,11 @@ class LagRegression(_ExplainedForecaster):
         self.ridge = ridge
         self.day_shrinkage = day_shrinkage
         super().__init__()
-        _at_least("lags", min(lags, default=0), 1)
-        _at_least("windows", min(windows, default=0), 1)
-        _above_zero("half_life", half_life)
-        _above_zero("ridge", 1.0 if ridge is None else ridge)
-        _above_zero("day_shrinkage", day_shrinkage)
+        at_least("lags", min(lags, default=0), 1)
+        at_least("windows", min(windows, default=0), 1)
+        above_zero("half_life", half_life)
+        above_zero("ridge", 1.0 if ridge is None else ridge)
+        above_zero("day_shrinkage", day_shrinkage)
 
     def _fit_matrix(self, y, covariates):
         self.base_, self.growth_ = self._base_and_growth(y, covariates, BASE_SPREAD, GROWTH_SPREAD)
@@ -393,21 +393,3 @@ class LagRegression(_ExplainedForecaster):
     def get_test_params(cls, parameter_set="default"):
         """Settings that sktime's conformance suite runs."""
         return [{}, {"lags": (1,), "windows": (2,), "half_life": 3.0, "ridge": 0.01, "day_shrinkage": 1.0}]
-
-
-def _pools(context: PanelContext | None, series: int) -> tuple[np.ndarray, ...]:
-    """Pools of the series, widest first; everybody in one without a context."""
-    if context is None:
-        return (np.zeros(series, dtype=np.intp),) * 3
-    return nested(context.group, context.location)
-
-
-def _at_least(name: str, value: int, least: int) -> None:
-    if not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} is {value!r}; it must be a whole number of days, {least} or more")
-
-
-def _above_zero(name: str, value: float) -> None:
-    # Without a penalty, weekday effects beside an intercept have no single solution.
-    if not value > 0:
-        raise ValueError(f"{name} is {value!r}; it must be above 0")

@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from forecast_platform.forecasting.forecasters import _at_least, _PanelForecaster
+from forecast_platform.forecasting.forecasters import _PanelForecaster
 from forecast_platform.forecasting.gaps import fill_gaps
+from forecast_platform.forecasting.parameters import at_least
 from forecast_platform.forecasting.weekdays import SEASON
 
 Array = np.ndarray
@@ -62,7 +63,7 @@ class PanelStatsForecast(_PanelForecaster):
         super().__init__()
         if model not in (*SEASONAL, *INTERMITTENT):
             raise ValueError(f"model is {model!r}; it must be one of {', '.join((*SEASONAL, *INTERMITTENT))}")
-        _at_least("season_length", season_length, 1)
+        at_least("season_length", season_length, 1)
 
     def _fit_matrix(self, y, covariates):
         self._units = y

@@ -1,0 +1,16 @@
+"""What a parameter of a forecaster may be: checked when it is constructed, with an error that names it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def at_least(name: str, value: int, least: int) -> None:
+    if not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} is {value!r}; it must be a whole number of days, {least} or more")
+
+
+def above_zero(name: str, value: float) -> None:
+    # Without a penalty, weekday effects beside an intercept have no single solution.
+    if not value > 0:
+        raise ValueError(f"{name} is {value!r}; it must be above 0")
