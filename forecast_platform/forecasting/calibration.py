@@ -21,7 +21,7 @@ import numpy as np
 from forecast_platform.accuracy.buckets import HORIZON_BUCKETS, horizon_bucket
 from forecast_platform.accuracy.demand_classes import DEMAND_CLASSES
 from forecast_platform.forecasting.demand_law import DemandLaw, Outlook, demand_law
-from forecast_platform.forecasting.threads import each
+from forecast_platform.forecasting.threads import on_all_cores
 
 Array = np.ndarray
 
@@ -126,7 +126,8 @@ class Calibration:
         # Short of certainty: beyond the last error on record nothing is known.
         read = np.stack([np.interp(levels, each, grid) for each in self.reached]).clip(0, 1 - 0.5 / PLACES)
         probability = read[_cells(outlook)]
-        return np.stack(each(lambda place: law.quantile(probability[:, place]), range(len(levels))), axis=1)
+        places = range(len(levels))
+        return np.stack(on_all_cores(lambda place: law.quantile(probability[:, place]), places), axis=1)
 
     def pit(self, outlook: Outlook, actual: Array) -> tuple[Array, Array]:
         """P(Y < actual) and P(Y <= actual) of each forecast; equal where units are not whole and something sold."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from forecast_platform.forecasting.linear_systems import solve_symmetric, sum_rows
 from forecast_platform.forecasting.profiles import discounted_level
-from forecast_platform.forecasting.threads import each
+from forecast_platform.forecasting.threads import on_all_cores
 from forecast_platform.forecasting.weekdays import SEASON
 
 Array = np.ndarray
@@ -112,7 +112,7 @@ def fit_lag_regression(
         factors = np.concatenate([np.ones((series, missing)), factors], axis=1)
         covariates = np.concatenate([np.zeros((*covariates.shape[:2], missing)), covariates], axis=2)
     blocks = [slice(start, start + block) for start in range(0, max(series, 1), block)]
-    parts = each(lambda rows: _fit_block(y[rows], factors[rows], covariates[rows], design), blocks)
+    parts = on_all_cores(lambda rows: _fit_block(y[rows], factors[rows], covariates[rows], design), blocks)
     names = LagWeights.__dataclass_fields__
     return LagWeights(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 

@@ -90,6 +90,8 @@ def forecast_origin(
     """
     if horizon < 1:
         raise ValueError(f"horizon is {horizon}; it must be at least 1 day")
+    if not models:
+        return
     fallback = fallback_forecast(panel.y, panel.series.group, horizon=horizon)
     context = PanelContext.of(panel)
     for model in models:

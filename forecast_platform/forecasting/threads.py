@@ -18,7 +18,7 @@ MOST = 4
 """Beyond it memory's speed is the limit: every part reads and writes whole matrices."""
 
 
-def each(work: Callable[[S], T], parts: Sequence[S]) -> list[T]:
+def on_all_cores(work: Callable[[S], T], parts: Sequence[S]) -> list[T]:
     """``work`` of every part, in their order."""
     threads = min(MOST, os.cpu_count() or 1, len(parts))
     if threads < 2:

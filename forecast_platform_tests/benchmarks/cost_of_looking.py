@@ -3,23 +3,17 @@
     python -m forecast_platform_tests.benchmarks.cost_of_looking
 
 The demo is loaded once, with as many origins as every check needs to have something to look at. Each measured run makes
-the day that follows on a copy of that, where it was loaded (dbt parses again what has moved), in a process of its own:
-CPU of the process and of dbt's, wall, peak memory.
+the day that follows on a copy of that, where it was loaded (dbt parses again what has moved), in a process of its own.
 """
 
 from __future__ import annotations
 
-import os
-import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from unittest.mock import patch
@@ -28,19 +22,11 @@ import click
 
 from forecast_platform.pipeline import PROJECT, load_tenant
 from forecast_platform.settings import load
+from forecast_platform_tests.benchmarks.measuring import Measured, environment_of, measure, table
 
 TENANT = "demo"
 VARIANTS = ("plain", "figures", "checks", "all")
 """Neither checks nor figures, either of them alone, both."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One run: seconds of CPU and on the clock, and the largest process's memory in MB."""
-
-    cpu: float
-    wall: float
-    memory: float
 
 
 @click.command()
@@ -62,31 +48,7 @@ def main(runs: int, origins: int, only: str | None, day) -> None:
             for variant in VARIANTS:
                 found[variant].append(_measure(loaded, demo, newest, variant))
                 click.echo(f"run {number + 1} of {runs}, {variant}: {found[variant][-1].cpu:.1f} CPU s", err=True)
-    click.echo(f"{'':<10}{'CPU s':>8}{'wall s':>8}{'MB':>7}{'CPU ratio':>11}{'wall ratio':>11}   (medians of {runs})")
-    for variant, measured in found.items():
-        cpu, wall, memory = (_median(measured, name) for name in ("cpu", "wall", "memory"))
-        ratios = [_ratio(measured, found["plain"], name) for name in ("cpu", "wall")]
-        click.echo(f"{variant:<10}{cpu:>8.2f}{wall:>8.2f}{memory:>7.0f}{ratios[0]:>11.3f}{ratios[1]:>11.3f}")
-
-
-def _median(measured: list[Measured], name: str) -> float:
-    return statistics.median(getattr(each, name) for each in measured)
-
-
-def _ratio(measured: list[Measured], plain: list[Measured], name: str) -> float:
-    """Median of the ratios of runs that followed each other: the machine's speed drifts."""
-    pairs = zip(measured, plain, strict=True)
-    return statistics.median(getattr(each, name) / getattr(other, name) for each, other in pairs)
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("FORECAST_")},
-        "FORECAST_HOME": str(folder / "home"),
-        "FORECAST_WAREHOUSE": f"duckdb:///{folder / 'warehouse'}",
-        "FORECAST_LANDING": (folder / "landing").as_uri(),
-        "DAGSTER_HOME": str(folder / "dagster"),
-    }
+    click.echo(table(found, against="plain"))
 
 
 def _load_demo(folder: Path, origins: int) -> date:
@@ -100,7 +62,7 @@ def _load_demo(folder: Path, origins: int) -> date:
     for since, selected in ((scope.tenant.start, facts), (first, [])):
         command = ["run", "--tenant", TENANT, "--from", f"{since}", "--to", f"{last}", *selected]
         program = [sys.executable, "-m", "forecast_platform.cli", *command]
-        subprocess.run(program, env=_environment(folder), check=True, stdout=sys.stderr)
+        subprocess.run(program, env=environment_of(folder), check=True, stdout=sys.stderr)
     return newest
 
 
@@ -114,20 +76,14 @@ def _chain_facts() -> tuple[str, ...]:
 
 def _measure(loaded: Path, demo: Path, day: date, variant: str) -> Measured:
     shutil.copytree(loaded, demo)
-    arguments = ["--only", variant, "--day", day.isoformat()]
-    begun = time.monotonic()
-    child = subprocess.Popen([sys.executable, "-m", __spec__.name, *arguments], env=_environment(demo))
-    _, status, used = os.wait4(child.pid, 0)
-    wall = time.monotonic() - begun
-    if status:
-        raise click.ClickException(f"the run {variant!r} of {day} failed")
+    day_alone = [sys.executable, "-m", __spec__.name, "--only", variant, "--day", day.isoformat()]
+    measured = measure(day_alone, environment_of(demo))
     shutil.rmtree(demo)
-    return Measured(used.ru_utime + used.ru_stime, wall, used.ru_maxrss / 1024)
+    return measured
 
 
 def _make_day(day: date, variant: str) -> None:
     from forecast_platform.cli import _TenantRuns
-    from forecast_platform.dbt_process import PROCESSES
 
     with ExitStack() as stack:
         if variant in ("plain", "figures"):
@@ -136,8 +92,6 @@ def _make_day(day: date, variant: str) -> None:
             stack.enter_context(_without_figures())
         runs = _TenantRuns(load_tenant(TENANT, load()), reason="benchmark", quiet=True)
         runs.make(runs.chain.all, day, day)
-        PROCESSES.end()  # what it used counts once it was waited for
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime > 0
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from forecast_platform.dbt_process import PROCESSES
 from forecast_platform.pipeline import PROJECT, build_tenant, load_tenant
 from forecast_platform.runs import chain_of
 from forecast_platform_tests.benchmarks.m5_shape import START, Market
-from forecast_platform_tests.benchmarks.measuring import Measured, measure
+from forecast_platform_tests.benchmarks.measuring import Measured, environment_of, measure
 
 NAME = "m5"
 HISTORY = 475
@@ -26,14 +25,10 @@ HISTORY = 475
 
 @dataclass(frozen=True)
 class M5Tenant:
-    """The tenant under ``folder``: its drop folder, warehouse, landing, state and Dagster's home.
-
-    ``warehouse`` is another URL than that of a DuckDB file under the folder.
-    """
+    """The tenant under ``folder``: its drop folder, warehouse, landing, state and Dagster's home."""
 
     folder: Path
     market: Market
-    warehouse: str | None = None
 
     @property
     def drop(self) -> Path:
@@ -41,14 +36,7 @@ class M5Tenant:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {
-            **{name: value for name, value in os.environ.items() if not name.startswith("FORECAST_")},
-            "FORECAST_HOME": str(self.folder / "home"),
-            "FORECAST_WAREHOUSE": self.warehouse or f"duckdb:///{self.folder / 'warehouse'}",
-            "FORECAST_LANDING": (self.folder / "landing").as_uri(),
-            "FORECAST_TENANTS": str(self.folder / "tenants"),
-            "DAGSTER_HOME": str(self.folder / "dagster"),
-        }
+        return environment_of(self.folder) | {"FORECAST_TENANTS": str(self.folder / "tenants")}
 
     def create(self, **attributes) -> None:
         """Its folders and its ``defs.yaml``, with ``attributes`` beside those of the benchmark."""

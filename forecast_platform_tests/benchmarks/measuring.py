@@ -13,9 +13,12 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 import psutil
+
+from forecast_platform.settings import PREFIX
 
 PR_SET_CHILD_SUBREAPER = 36
 POLL_SECONDS = 0.1
@@ -28,6 +31,17 @@ class Measured:
     cpu: float
     wall: float
     memory: float
+
+
+def environment_of(folder: Path) -> dict[str, str]:
+    """This process's environment, with everything that the platform keeps under ``folder``."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(PREFIX)},
+        "FORECAST_HOME": str(folder / "home"),
+        "FORECAST_WAREHOUSE": f"duckdb:///{folder / 'warehouse'}",
+        "FORECAST_LANDING": (folder / "landing").as_uri(),
+        "DAGSTER_HOME": str(folder / "dagster"),
+    }
 
 
 def measure(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Measured:

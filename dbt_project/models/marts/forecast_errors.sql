@@ -4,7 +4,7 @@
     meta={
       'partition': 'target_date',
       'needs': [{'asset': 'daily_sales'}],
-      'digest_from': [{'asset': 'daily_sales'}, {'asset': 'forecasts', 'origins': true}],
+      'digest_from': [{'asset': 'daily_sales'}],
       'code_version': '1',
       'indexes': [{'columns': ['target_date', 'version_id', 'series_id'], 'unique': true}]
     }

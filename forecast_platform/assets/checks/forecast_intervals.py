@@ -42,12 +42,12 @@ UNCALIBRATED = """
     ),
     around as (
       select origin_date, version_id, series_id, horizons
-      from counted where horizons = :horizon and 2 * places = :horizon * (:horizon + 1)
+      from counted where horizons >= :horizon and 2 * places = horizons * (horizons + 1)
       union all
       select origin_date, version_id, series_id, count(distinct horizon) as horizons
       from ordered
       join counted using (origin_date, version_id, series_id)
-      where not (horizons = :horizon and 2 * places = :horizon * (:horizon + 1))
+      where not (horizons >= :horizon and 2 * places = horizons * (horizons + 1))
       group by origin_date, version_id, series_id
     )
     select newest.origin_date, newest.model, count(*), min(series.sku), min(series.location)

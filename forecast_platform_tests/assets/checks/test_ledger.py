@@ -72,6 +72,23 @@ def test_quantiles_are_whole_and_in_order(ledger: CheckedShop):
     )
 
 
+@pytest.mark.parametrize(("horizon", "whole"), [(5, True), (7, True), (8, False)])
+def test_forecasts_of_more_days_than_are_asked_for_today_are_whole(ledger: CheckedShop, horizon: int, whole: bool):
+    """A tenant may shorten its horizon; what was forecast before is on record with the longer one."""
+    ledger.settings = {"horizon": horizon}
+    for check in (forecasts_complete, quantiles_ordered):
+        assert ledger.look(check, BEFORE, DAY).passed == whole
+
+
+def test_quantiles_of_a_later_calibration_count_with_those_that_it_left(ledger: CheckedShop):
+    again = {"origin_date": DAY, "version_id": 3, "series_id": 0, "calibration_id": 9}
+    quantiles = {"q025": 0.0, "q10": 0.5, "q50": 1.0, "q90": 3.0, "q975": 4.0}
+    ledger.insert("forecast_intervals", **again, horizon=[2, 3], **quantiles)
+    assert ledger.look(quantiles_ordered, BEFORE, DAY).passed
+    ledger.behind_the_back("forecast_intervals", "delete from forecast_intervals where version_id = 3 and horizon = 6")
+    assert not ledger.look(quantiles_ordered, BEFORE, DAY).passed
+
+
 @pytest.mark.parametrize(
     ("table", "change"),
     [
