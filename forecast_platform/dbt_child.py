@@ -5,32 +5,38 @@ alone does not have: it dies with its parent, asks the fence before each COMMIT,
 waits for DuckDB's file lock, and has an exit code of its own for trouble with the database that can pass. Nothing here
 knows a model; SQL is in ``dbt_project``.
 
-The run it works for is told by ``DAGSTER_HOME`` and ``PIPELINE_RUN_ID``. With ``--on-request`` it serves one call after
-the other, see ``dbt_server``.
+Whoever started it answers for the fence, at the socket that ``PIPELINE_FENCE`` names: asking Dagster itself took 3 s of
+imports a call. With ``--on-request`` it serves one call after the other, see ``dbt_server``.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
 import signal
+import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
 from typing import Any, NoReturn
 
 from forecast_platform import settings
 from forecast_platform.database_errors import can_pass
+from forecast_platform.io_managers.fence import Fence, RunEnded
 from forecast_platform.leaving import leave_after
 
 STEP = re.compile(r"/\* replace_days (\w+) \*/")
 """How the ``replace_days`` strategy marks its statements."""
 
 ON_REQUEST = "--on-request"
+
+FENCE = "PIPELINE_FENCE"
+"""Names the descriptor of a socket: ``?`` asks there for a commit, and a line of JSON is null or the refusal."""
 
 TRY_AGAIN = 75
 """Exit code in place of dbt's, if what went wrong in the database can pass: EX_TEMPFAIL of ``sysexits.h``."""
@@ -104,17 +110,26 @@ def _watch(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def fence_of(environment: Mapping[str, str]) -> Callable[[], None] | None:
-    """The fence of the Dagster run that started this process; None where no run did."""
-    home, run_id = environment.get("DAGSTER_HOME"), environment.get("PIPELINE_RUN_ID")
-    if not home or not run_id:
+def fence_of(environment: Mapping[str, str]) -> Fence | None:
+    """The fence that whoever started this process answers for (``dbt_process.DbtCall``); None where nobody does."""
+    if FENCE not in environment:
         return None
-    from forecast_platform.io_managers.fence import fence_of_home
+    channel = socket.socket(fileno=int(environment[FENCE]))
+    answers = channel.makefile("rb")
+    asking = threading.Lock()  # dbt commits in several threads
 
-    return fence_of_home(home, run_id)
+    def check() -> None:
+        with asking:
+            channel.sendall(b"?")
+            answer = answers.readline()
+        refused = json.loads(answer) if answer else "whoever started dbt is gone; nothing was committed"
+        if refused is not None:
+            raise RunEnded(refused)
+
+    return check
 
 
-def guard_commits(fence: Callable[[], None] | None) -> None:
+def guard_commits(fence: Fence | None) -> None:
     """Have dbt call ``fence`` before it commits what a model wrote, and pass the crash points of the fault tests.
 
     Both adapters commit through ``SQLConnectionManager.commit``. What the fence raises becomes the model's error, and

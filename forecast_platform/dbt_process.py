@@ -14,10 +14,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from forecast_platform.dbt_child import ON_REQUEST
+from forecast_platform.io_managers.fence import Fence
 from forecast_platform.settings import child_environment
 
 PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
@@ -59,11 +61,20 @@ class DbtProcesses:
                 return
         self._keep(server)
 
-    def start(self, arguments: Sequence[str], environment: Mapping[str, str], *, keep: bool = True) -> DbtCall:
+    def start(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        keep: bool = True,
+        fence: Fence | None = None,
+    ) -> DbtCall:
         """Run dbt with ``arguments`` and ``environment`` on top of this process's.
 
         Args:
             keep: whether a process that is started for this call is kept for the next.
+            fence: called, in a thread of this process, before dbt commits what a model wrote; what it raises becomes
+                the model's error.
 
         Raises:
             DbtProcessLost: dbt cannot be started.
@@ -71,11 +82,11 @@ class DbtProcesses:
         server = self._take()
         if server is not None:
             try:
-                return DbtCall(server, arguments, environment, done=self._keep)
+                return DbtCall(server, arguments, environment, fence, done=self._keep)
             except DbtProcessLost:  # it died waiting: the kernel took its memory, or somebody killed it
                 server.end()
         server = _Server()
-        return DbtCall(server, arguments, environment, done=self._keep if keep else _Server.end)
+        return DbtCall(server, arguments, environment, fence, done=self._keep if keep else _Server.end)
 
     def end(self) -> None:
         """End the process that is kept, if there is one."""
@@ -111,6 +122,7 @@ class DbtCall:
         server: _Server,
         arguments: Sequence[str],
         environment: Mapping[str, str],
+        fence: Fence | None,
         *,
         done: Callable[[_Server], None],
     ) -> None:
@@ -119,14 +131,20 @@ class DbtCall:
         self._server, self._done = server, done
         ours, theirs = os.pipe()
         self.stdout = os.fdopen(ours, "rb")
+        handed = [theirs]
+        if fence is not None:
+            asked, asking = socket.socketpair()
+            threading.Thread(target=_answer, args=(asked, fence), name="dbt-fence", daemon=True).start()
+            handed.append(asking.detach())
         try:
-            self.pid: int = server.begin(arguments, environment, output=theirs)
+            self.pid: int = server.begin(arguments, environment, *handed)
         except BaseException:
             self.stdout.close()
             server.end()
             raise
         finally:
-            os.close(theirs)
+            for each in handed:
+                os.close(each)
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end of the call; dbt's exit code, or minus the signal that ended it.
@@ -157,6 +175,18 @@ class DbtCall:
             self.returncode = -signal.SIGKILL
 
 
+def _answer(asked: socket.socket, fence: Fence) -> None:
+    """Answer each question of a call of dbt's, whether it may commit, until the call has ended."""
+    with asked, suppress(ConnectionError):
+        while asked.recv(1):
+            refused = None
+            try:
+                fence()
+            except Exception as error:
+                refused = f"{error}"
+            asked.sendall(json.dumps(refused).encode() + b"\n")
+
+
 class _Server:
     """The other end of ``dbt_server``: requests go there one at a time."""
 
@@ -179,9 +209,9 @@ class _Server:
             self._prepared = environment
             self._unread += 1
 
-    def begin(self, arguments: Sequence[str], environment: Mapping[str, str], *, output: int) -> int:
-        """Start a call that writes to ``output``; the number of its process."""
-        self._send({"arguments": list(arguments), "environment": child_environment(environment)}, output)
+    def begin(self, arguments: Sequence[str], environment: Mapping[str, str], *descriptors: int) -> int:
+        """Start a call with the ``descriptors`` of its output and its fence; the number of its process."""
+        self._send({"arguments": list(arguments), "environment": child_environment(environment)}, *descriptors)
         return self._read()["process"]
 
     def result(self, timeout: float | None) -> int:

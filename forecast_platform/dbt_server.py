@@ -5,8 +5,9 @@ server does the first two once. It runs no call itself and opens no connection: 
 parsed, runs one call and ends, so that nothing of a call, neither memory, connection nor error, is left to the next.
 
 Requests are lines of JSON on a Unix socket, the server's standard input, with the whole ``environment`` of the call.
-With ``arguments`` and a descriptor for its output, the child is started, answered with ``process`` (its number), and
-once it has ended with ``returncode``; without, the project is parsed ahead, and ``ready`` is the answer.
+With ``arguments`` and a descriptor for its output, and one for its fence if it has one, the child is started, answered
+with ``process`` (its number), and once it has ended with ``returncode``; without, the project is parsed ahead, and
+``ready`` is the answer.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from forecast_platform.dbt_child import call_dbt, die_with
+from forecast_platform.dbt_child import FENCE, call_dbt, die_with
 from forecast_platform.leaving import leave_after
 
 PARSED = "DBT_PARTIAL_PARSE_FILE_PATH"
@@ -42,14 +43,14 @@ def serve() -> None:
     _detach()
     project = _Project()
     while (received := _receive(channel)) is not None:
-        request, output = received
+        request, descriptors = received
         os.environ.clear()
         os.environ.update(request["environment"])
         project.keep_for(request["environment"])
-        if output is None:
-            _answer(channel, ready=True)
+        if descriptors:
+            _serve_call(channel, request["arguments"], descriptors, project)
         else:
-            _serve_call(channel, request["arguments"], output, project)
+            _answer(channel, ready=True)
 
 
 def _detach() -> None:
@@ -92,39 +93,53 @@ class _Project:
         gc.freeze()  # or the children's collections would copy every page they share with the server
 
 
-def _receive(channel: socket.socket) -> tuple[dict[str, Any], int | None] | None:
-    """The next request and the descriptor that came with it; None when there will be none."""
-    text, descriptors, _, _ = socket.recv_fds(channel, 65_536, 1)
+def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """The next request and the descriptors that came with it; None when there will be none."""
+    text, descriptors, _, _ = socket.recv_fds(channel, 65_536, 2)
     while text and not text.endswith(b"\n"):
         more = channel.recv(65_536)
         if not more:
             return None
         text += more
-    return (json.loads(text), descriptors[0] if descriptors else None) if text else None
+    return (json.loads(text), descriptors) if text else None
 
 
 def _answer(channel: socket.socket, **values: Any) -> None:
     channel.sendall(json.dumps(values).encode() + b"\n")
 
 
-def _serve_call(channel: socket.socket, arguments: Sequence[str], output: int, project: _Project) -> None:
+def _serve_call(
+    channel: socket.socket, arguments: Sequence[str], descriptors: Sequence[int], project: _Project
+) -> None:
     server = os.getpid()
     child = os.fork()
     if not child:
-        leave_after(lambda: _in_child(server, channel, arguments, output, project))
-    os.close(output)
+        leave_after(lambda: _in_child(server, channel, arguments, *descriptors, project=project))
+    for each in descriptors:
+        os.close(each)
     _answer(channel, process=child)
     _, status = os.waitpid(child, 0)
     _answer(channel, returncode=os.waitstatus_to_exitcode(status))
 
 
-def _in_child(server: int, channel: socket.socket, arguments: Sequence[str], output: int, project: _Project) -> None:
+def _in_child(
+    server: int,
+    channel: socket.socket,
+    arguments: Sequence[str],
+    output: int,
+    fence: int | None = None,
+    *,
+    project: _Project,
+) -> None:
     channel.close()
     # At once: dbt would first wait for its threads, and one may wait for a lock. What is not committed is rolled back.
     signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
     for stream in (1, 2):
         os.dup2(output, stream)
     os.close(output)
+    if fence is not None:
+        os.set_inheritable(fence, True)
+        os.environ[FENCE] = str(fence)
     if project.manifest is None and project.tried:
         os.execv(sys.executable, [sys.executable, "-m", call_dbt.__module__, *arguments])
     sys.argv[1:] = arguments

@@ -25,6 +25,7 @@ from forecast_platform.assets.catalog import add_figures, queried_figures, table
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.dbt_child import TRY_AGAIN
 from forecast_platform.dbt_process import PROCESSES, PROJECT
+from forecast_platform.io_managers.fence import run_fence
 from forecast_platform.io_managers.reads import reads_of
 from forecast_platform.io_managers.retries import retrying
 from forecast_platform.io_managers.warehouse import WarehouseUnavailable
@@ -295,7 +296,7 @@ def _events(
     with tempfile.TemporaryDirectory(dir=parsed.parent, prefix=f"run-{context.run_id[:8]}-") as folder:
         working = Path(folder)
         told = _for_models(scope) | _paths(working) | {"PIPELINE_RUN_ID": context.run_id}
-        with PROCESSES.start(arguments, told) as call:
+        with PROCESSES.start(arguments, told, fence=run_fence(context.instance, context.run_id)) as call:
             invocation = DbtCliInvocation(
                 process=call,
                 manifest=manifest,

@@ -7,7 +7,6 @@ its run; if that run has ended, the transaction is rolled back. No warehouse is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,20 +37,5 @@ def run_fence(instance: DagsterInstance, run_id: str) -> Fence:
                 f"run {run.run_id} has ended ({run.status.value}) while a step of it was still writing; nothing was"
                 " committed. Launch the partition again if it is wanted"
             )
-
-    return check
-
-
-def fence_of_home(dagster_home: str | Path, run_id: str) -> Fence:
-    """``run_fence`` for a process that is no Dagster step (dbt's): the instance is opened from ``dagster_home``.
-
-    The instance is opened for each check and closed again: a child process keeps nothing of it open meanwhile.
-    """
-
-    def check() -> None:
-        from dagster import DagsterInstance
-
-        with DagsterInstance.from_config(str(dagster_home)) as instance:
-            run_fence(instance, run_id)()
 
     return check

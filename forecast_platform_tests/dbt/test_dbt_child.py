@@ -12,7 +12,6 @@ import threading
 import time
 from pathlib import Path
 
-import dagster as dg
 import duckdb
 import pytest
 from dagster_dbt import DbtCliResource
@@ -20,7 +19,7 @@ from dagster_dbt import DbtCliResource
 from forecast_platform.dbt_child import version_text
 from forecast_platform.io_managers.file_lock import retry_while_locked
 from forecast_platform.io_managers.warehouse import Warehouse
-from forecast_platform_tests.dbt.shop import PROJECT, Dbt, contents, day, days_of, open_shop, put_events, rows
+from forecast_platform_tests.dbt.shop import PROJECT, Dbt, contents, days_of, open_shop, put_events, rows
 from forecast_platform_tests.dbt.test_incremental import a_month
 
 SELECT = ("run", "--select", "daily_sales")
@@ -142,38 +141,6 @@ def test_it_outlives_the_thread_that_started_it(built_duckdb: Dbt) -> None:
     thread.join()
     output, _ = started[0].communicate(timeout=60)
     assert started[0].returncode == 0, output
-
-
-def test_a_run_that_has_ended_commits_nothing(built: Dbt, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        ended, going = (instance.create_run_for_job(_job(), status=s) for s in (dg.DagsterRunStatus.CANCELED, STARTED))
-    before = contents(built.warehouse, ["daily_sales"])
-    variables = {"DAGSTER_HOME": str(home)}
-
-    refused = built.child(*SELECT, *days_of(0, 9), PIPELINE_RUN_ID=ended.run_id, **variables)
-    output, _ = refused.communicate(timeout=60)
-    assert refused.returncode == 1 and f"run {ended.run_id} has ended" in output
-    assert contents(built.warehouse, ["daily_sales"]) == before
-
-    accepted = built.child(*SELECT, *days_of(0, 9), PIPELINE_RUN_ID=going.run_id, **variables)
-    output, _ = accepted.communicate(timeout=60)
-    assert accepted.returncode == 0, output
-    logged = "select distinct run_id from partition_log where asset = 'daily_sales'"
-    assert rows(built.warehouse, logged) == [(going.run_id,)]
-    assert rows(built.warehouse, "select max(sale_date) from daily_sales") == [(day(9),)]
-
-
-STARTED = dg.DagsterRunStatus.STARTED
-
-
-def _job() -> dg.JobDefinition:
-    @dg.job
-    def nightly() -> None: ...
-
-    return nightly
 
 
 def test_it_waits_while_another_process_holds_the_duckdb_file(built_duckdb: Dbt) -> None:

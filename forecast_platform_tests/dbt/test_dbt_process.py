@@ -10,12 +10,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pytest
 
 from forecast_platform.dbt_process import PROJECT, DbtCall, DbtProcesses
+from forecast_platform.io_managers.fence import run_fence
 from forecast_platform.io_managers.warehouse import Warehouse, open_warehouse
-from forecast_platform_tests.dbt.shop import Dbt, day, days_of, open_shop, put_events, rows
+from forecast_platform_tests.dbt.shop import Dbt, contents, day, days_of, open_shop, put_events, rows
 from forecast_platform_tests.dbt.test_dbt_child import SELECT, alive, wait_until
 from forecast_platform_tests.dbt.test_incremental import a_month
 
@@ -113,6 +115,31 @@ def test_calls_run_on_the_parsed_project_each_for_its_own_run_and_leave_the_file
         logged = "select distinct run_id from partition_log where asset = 'daily_sales'"
         assert rows(built.warehouse, logged) == [(f"run {last}",)]
         assert rows(built.warehouse, "select max(sale_date) from daily_sales") == [(day(last),)]
+
+
+def test_a_run_that_has_ended_commits_nothing(processes: DbtProcesses, built: Dbt, tmp_path: Path):
+    processes.ready(run_of(built, tmp_path)[1])
+    before = contents(built.warehouse, ["daily_sales"])
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(_nightly, status=dg.DagsterRunStatus.STARTED)
+        arguments, told = run_of(built, tmp_path, *days_of(0, 9), PIPELINE_RUN_ID=run.run_id)
+        instance.report_run_canceled(run)
+        # Forked with the parsed project, and executed anew to parse it itself.
+        for environment in (told, {name: told[name] for name in told.keys() - {"DBT_PARTIAL_PARSE_FILE_PATH"}}):
+            refused = said(processes.start(arguments, environment, fence=run_fence(instance, run.run_id)), code=1)
+            assert f"run {run.run_id} has ended (CANCELED)" in refused
+            assert contents(built.warehouse, ["daily_sales"]) == before
+
+        going = instance.create_run_for_job(_nightly, status=dg.DagsterRunStatus.STARTED)
+        asked = run_of(built, tmp_path, *days_of(0, 9), PIPELINE_RUN_ID=going.run_id)
+        said(processes.start(*asked, fence=run_fence(instance, going.run_id)))
+    logged = "select distinct run_id from partition_log where asset = 'daily_sales'"
+    assert rows(built.warehouse, logged) == [(going.run_id,)]
+    assert rows(built.warehouse, "select max(sale_date) from daily_sales") == [(day(9),)]
+
+
+@dg.job
+def _nightly() -> None: ...
 
 
 def test_a_failed_call_leaves_nothing_to_the_next(processes: DbtProcesses, built: Dbt, tmp_path: Path):

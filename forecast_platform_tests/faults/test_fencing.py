@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import dagster as dg
 import pytest
 
-from forecast_platform.io_managers.fence import RunEnded, fence_of_home, run_fence
+from forecast_platform.io_managers.fence import RunEnded, run_fence
 from forecast_platform.io_managers.warehouse import Warehouse
 from forecast_platform.tables import raw_sales
 from forecast_platform_tests.faults.invariants import contents
@@ -41,16 +39,6 @@ def test_a_run_that_goes_on_commits(warehouse: Warehouse):
         with warehouse.transaction(fence=run_fence(instance, run.run_id)) as session:
             session.replace_days(raw_sales, sales(), DAY, DAY, asset="raw_sales", run_id=run.run_id)
     assert warehouse.logged("raw_sales", DAY, DAY)[DAY].run_id == run.run_id
-
-
-def test_a_child_process_finds_its_run_by_the_instances_home(tmp_path: Path):
-    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
-        run = started_run(instance)
-        fence = fence_of_home(tmp_path, run.run_id)
-        fence()
-        instance.report_run_failed(run)
-        with pytest.raises(RunEnded, match="FAILURE"):
-            fence()
 
 
 def test_a_run_that_dagster_does_not_know_is_not_held_back():
