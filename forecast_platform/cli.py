@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from forecast_platform.assets.scope import TenantScope
 
 
-NEEDED_LATER = ("forecast_platform.forecasting.forecasters", "holidays", "matplotlib.figure", "dagster_dbt.core")
-"""Imports that steps would wait 4 s for."""
+FOR_FEATURES = "holidays"
+FOR_DBT = "dagster_dbt.core"
+FOR_MODELS = "forecast_platform.forecasting.forecasters"
+"""What steps would wait for: sktime alone is 3 s of imports, and where every version is on record nobody needs it."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -219,8 +221,6 @@ class _TenantRuns:
         show = functools.partial(_show, out=None if quiet else sys.stdout, warn=not as_json)
         logged = [logs.json_handler()] if as_json else []
         loggers = dg.Definitions(loggers={"progress": progress_logger(show, *logged)})
-        # While dbt parses the project, once, in a process of its own.
-        threading.Thread(target=lambda: [import_module(name) for name in NEEDED_LATER], daemon=True).start()
         # Without slots: a command that was killed would keep its slot, and the next one would wait for it for ever.
         self.definitions = dg.Definitions.merge(build_tenant(replace(scope, pooled=False)), loggers)
         self.chain = chain_of(self.definitions, scope)
@@ -230,8 +230,13 @@ class _TenantRuns:
         from forecast_platform.pipeline import PROJECT
         from forecast_platform.runs import RunFailed, Step, open_instance, run_step
 
+        needed = {FOR_FEATURES} if "features" in assets else set()
         if self.chain.made_by_dbt.intersection(assets):
             made_ready(self.scope)
+            needed.add(FOR_DBT)
+        if "forecasts" in assets and len(self.scope.warehouse.logged("forecasts", first, last)) <= (last - first).days:
+            needed.add(FOR_MODELS)
+        threading.Thread(target=lambda: [import_module(name) for name in sorted(needed)], daemon=True).start()
         if not self.quiet:
             click.echo(f"{self.scope.name}: {first} to {last}")
         # dbt's own lines go to Dagster's log, where the UI shows them; here they would bury the figures.
