@@ -99,7 +99,28 @@ def _sorted(table: pa.Table, key: list[str]) -> pa.Table:
         table = table.set_column(position, name, table[name].cast(table[name].type.value_type))
     if not key or in_order(table, key):
         return table
+    packed = _packed(table, key)
+    if packed is not None:
+        return table.take(pa.array(np.argsort(packed, kind="stable")))
     return table.take(pc.sort_indices(table, [(name, "ascending") for name in key]))
+
+
+def _packed(table: pa.Table, key: Sequence[str]) -> np.ndarray | None:
+    """One whole number a row, in the order of the key; None where its columns are no whole numbers and dates, or span
+    more than 63 bits. A stable sort of these takes a fifth of a sort by several columns."""
+    packed, room = np.zeros(table.num_rows, dtype=np.int64), 1
+    for name in key:
+        column = table[name]
+        whole = pa.types.is_signed_integer(column.type) or pa.types.is_date32(column.type)
+        if column.null_count or not whole:
+            return None
+        values = (column.cast(pa.int32()) if pa.types.is_date32(column.type) else column).to_numpy().astype(np.int64)
+        low, high = int(values.min()), int(values.max())
+        room *= high - low + 1
+        if room >= 2**63:
+            return None
+        packed = packed * (high - low + 1) + (values - low)
+    return packed
 
 
 def in_order(table: pa.Table, key: Sequence[str], *, strictly: bool = False) -> bool:
@@ -129,6 +150,12 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 
 def _column(name: str, array: pa.Array) -> _Column:
     kind = array.type
+    if pa.types.is_floating(kind) and not array.null_count:
+        values = array.to_numpy().astype(np.float64)
+        nan = np.isnan(values)
+        values += 0.0
+        values[nan] = 0.0
+        return _Column(name, "double", nan.view(np.uint8), values)
     if pa.types.is_floating(kind):
         array = pc.if_else(pc.is_nan(array), pa.scalar(None, kind), array)
     missing = pc.is_null(array).to_numpy(zero_copy_only=False).astype(np.uint8)
@@ -140,6 +167,9 @@ def _column(name: str, array: pa.Array) -> _Column:
         return _Column(name, f"decimal {kind.scale}", missing, _decimal(array))
     if pa.types.is_boolean(kind):
         return _Column(name, "boolean", missing, pc.fill_null(array, False).cast(pa.uint8()).to_numpy())
+    if pa.types.is_integer(kind) and not array.null_count:
+        wide = pa.uint64() if kind == pa.uint64() else pa.int64()
+        return _Column(name, str(wide), missing, array.to_numpy().astype(wide.to_pandas_dtype()))
     if pa.types.is_integer(kind):
         wide = pa.uint64() if kind == pa.uint64() else pa.int64()
         return _Column(name, str(wide), missing, pc.fill_null(array, 0).cast(wide).to_numpy())
@@ -177,8 +207,8 @@ def _digest(columns: list[_Column], start: int, end: int) -> str:
     hasher = xxhash.xxh3_128(str(end - start).encode())
     for column in columns:
         hasher.update(f"\0{column.name}\0{column.kind}\0".encode())
-        hasher.update(np.ascontiguousarray(column.missing[start:end]).tobytes())
-        hasher.update(np.ascontiguousarray(column.values[start:end]).tobytes())
+        for values in (column.missing, column.values):
+            hasher.update(np.ascontiguousarray(values[start:end]).view(np.uint8))
         if column.data is not None and column.offsets is not None:
             hasher.update(column.data[column.offsets[start] : column.offsets[end]])
     return hasher.hexdigest()

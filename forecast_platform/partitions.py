@@ -161,6 +161,7 @@ def affected(
         "forecast_errors": facts,
         "error_sums": sums,
         "interval_scores": sums,
+        "published_sums": sums,
         "champions": reaching(sums, windows.champion_window - 1),
         # The report of a past day stays as people have read it; the newest one has the corrected figures.
         "daily_report": {closed},

@@ -20,7 +20,7 @@ PARTITIONED = (
     *("raw_sales", "sales_rejects", "daily_sales"),
     *("series_scales", "features", "demand_classes", "model_artifacts"),
     *("forecasts", "forecast_errors", "error_sums"),
-    *("forecast_intervals", "interval_scores", "champions", "publications"),
+    *("forecast_intervals", "champions", "publications", "interval_scores", "published_sums"),
     *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
     "daily_report",
 )

@@ -88,12 +88,13 @@ class Progress:
 
 FOLLOWING_SALES = (
     *("daily_sales", "series_scales", "features", "demand_classes", "model_artifacts"),
-    *("forecasts", "forecast_errors", "error_sums"),
-    *("forecast_intervals", "interval_scores", "champions", "publications"),
+    *("forecasts", "forecast_errors", "error_sums", "interval_scores", "published_sums"),
+    *("forecast_intervals", "champions", "publications"),
     *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
     "daily_report",
 )
-"""What is made again after ``raw_sales`` changed, in order of dependency. Views follow by themselves."""
+"""What is made again after ``raw_sales`` changed, in order of dependency; views follow by themselves. Scores come
+before what is made from the newest origin: they read what earlier origins said, and that stays."""
 
 
 def affected_steps(

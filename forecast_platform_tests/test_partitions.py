@@ -114,6 +114,7 @@ def test_sums_are_touched_where_the_scale_of_their_origin_moved():
     assert sums == days_between(day, date(2026, 2, 13))
     # So did the classes by which intervals are scored.
     assert affected("interval_scores", day, closed=CLOSED, windows=WINDOWS) == sums
+    assert affected("published_sums", day, closed=CLOSED, windows=WINDOWS) == sums
 
 
 def test_a_day_out_of_reach_leaves_the_newest_forecast_alone():

@@ -38,7 +38,7 @@ FILES: dict[str, Any] = {
 MADE = {
     *("raw_sales", "sales_rejects", "daily_sales", "series_scales", "features"),
     *("forecasts", "forecast_errors", "error_sums"),
-    *("demand_classes", "forecast_intervals", "interval_scores", "champions", "publications"),
+    *("demand_classes", "forecast_intervals", "interval_scores", "champions", "publications", "published_sums"),
     *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
     "daily_report",
 }

@@ -20,6 +20,29 @@
   error * error / nullif(scale_sq, 0) as scaled_sq
 {%- endmacro %}
 
+{# The additive columns of a group of errors, after its keys: those of error_sums and published_sums. #}
+{% macro error_sum_columns() -%}
+  cast(count(*) as integer) as n,
+  {{ exact_sum('error') }} as sum_error,
+  {{ exact_sum('abs_error') }} as sum_abs_error,
+  {{ exact_sum('sq_error') }} as sum_sq_error,
+  {{ exact_sum('actual') }} as sum_actual,
+  cast(count(case when actual > 0 then 1 end) as integer) as n_positive,
+  coalesce({{ exact_sum('case when actual > 0 then abs_error / actual end') }}, 0) as sum_ape_positive,
+  cast(count(scaled_sq) as integer) as n_scaled,
+  coalesce({{ exact_sum('scaled_abs') }}, 0) as sum_scaled_abs,
+  coalesce({{ exact_sum('scaled_sq') }}, 0) as sum_scaled_sq,
+  cast(count(case when not in_stock then 1 end) as integer) as n_out_of_stock
+{%- endmacro %}
+
+{# Their names. #}
+{% macro additive_columns() %}
+  {{ return([
+    'n', 'sum_error', 'sum_abs_error', 'sum_sq_error', 'sum_actual', 'n_positive', 'sum_ape_positive', 'n_scaled',
+    'sum_scaled_abs', 'sum_scaled_sq', 'n_out_of_stock'
+  ]) }}
+{% endmacro %}
+
 {# The additive columns of error_sums, summed over the rows of a group. #}
 {% macro summed_errors() -%}
   cast(sum(n) as bigint) as n,

@@ -30,14 +30,15 @@ from forecast_platform.reporting.page import page, percent, report_path, signed_
 from forecast_platform.sources.store import Store
 
 NAME = "daily_report"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 """Raise it with every change to what the page says."""
 
 SCORED_DAYS = max(WINDOWS)
 INPUTS: Mapping[str, int] = {
     "daily_sales": PAST_DAYS - 1,
     "sales_rejects": 0,
-    "forecast_errors": SCORED_DAYS - 1,
+    "error_sums": SCORED_DAYS - 1,
+    "published_sums": SCORED_DAYS - 1,
     "interval_scores": SCORED_DAYS - 1,
     "champions": 1,
     "publications": 0,

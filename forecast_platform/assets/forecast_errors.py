@@ -25,5 +25,5 @@ FIGURES = {
 
 def build_forecast_errors_asset(scope: TenantScope) -> dg.AssetsDefinition:
     return build_scoring_asset(
-        scope, "forecast_errors", tag="accuracy", scores="forecasts", also_reads="series_scales", figures=FIGURES
+        scope, "forecast_errors", tag="accuracy", scores="forecasts", also_reads=("series_scales",), figures=FIGURES
     )

@@ -50,7 +50,9 @@ FORECASTS = f"""
     left join series_scales scales on scales.as_of = :origin and scales.series_id = known.series_id
     left join demand_classes classes on classes.as_of = :origin and classes.series_id = known.series_id
     where known.version_id = known.newest
+    order by known.version_id, known.series_id, known.horizon
 """
+"""In the order of the ledger, which is asked for: joins give any, and seals sort what is in none."""
 
 NEWEST = "max(f.version_id) over (partition by f.series_id)"
 """The version of a series that counts. Where a model has one version of an origin that is it: the window takes a third

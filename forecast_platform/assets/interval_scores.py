@@ -1,4 +1,7 @@
-"""``interval_scores[D]``: where what was sold on D lay within the intervals around its forecasts."""
+"""``interval_scores[D]`` and ``published_sums[D]``: what was said for D and published, against what was sold on D.
+
+The one says where that lay within the intervals, the other how far off what was published was.
+"""
 
 import dagster as dg
 
@@ -19,6 +22,13 @@ FIGURES = {
             INSIDE.format(name="upto_q90", lower="0", upper="n_upto_q90"),
         )
     ),
+    "published_sums": """
+        select target_date, 'wape', sum(sum_abs_error) / nullif(sum(sum_actual), 0)
+        from published_sums where target_date between :first and :last group by target_date
+        union all
+        select target_date, 'bias', sum(sum_error) / nullif(sum(sum_actual), 0)
+        from published_sums where target_date between :first and :last group by target_date
+    """,
 }
 
 
@@ -26,8 +36,8 @@ def build_interval_scores_asset(scope: TenantScope) -> dg.AssetsDefinition:
     return build_scoring_asset(
         scope,
         "interval_scores",
-        tag="intervals",
+        tag="scores",
         scores="forecast_intervals",
-        also_reads="demand_classes",
+        also_reads=("demand_classes", "publications", "series_scales"),
         figures=FIGURES,
     )

@@ -133,7 +133,7 @@ class TenantScope:
     def source_assets(self) -> set[str]:
         """Assets written from Python, which dbt reads as sources."""
         written = {"raw_sales", "sales_rejects", "features", "demand_classes", "forecasts", "forecast_intervals"}
-        written |= {"weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"}
+        written |= {"champions", "publications", "weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"}
         return (written | set(FACTS)) - self.unfed_facts()
 
     def fed_assets(self) -> list[str]:

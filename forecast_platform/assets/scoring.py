@@ -1,6 +1,6 @@
 """Assets that score what was said of a day once the day has closed: dbt models over the origins that reach it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
@@ -10,7 +10,7 @@ from forecast_platform.io_managers.windows import require_materialized
 
 
 def build_scoring_asset(
-    scope: TenantScope, name: str, *, tag: str, scores: str, also_reads: str, figures: Mapping[str, str]
+    scope: TenantScope, name: str, *, tag: str, scores: str, also_reads: Sequence[str], figures: Mapping[str, str]
 ) -> dg.AssetsDefinition:
     """The dbt models of ``tag``, for closed days.
 
@@ -18,11 +18,11 @@ def build_scoring_asset(
         name: of the op, and in errors.
         scores: the asset that is scored; every origin whose horizon reaches the day must be on record, or lie before
             the tenant's first.
-        also_reads: another asset of which the same origins are read.
+        also_reads: other assets of which the same origins are read.
         figures: see ``run_models``.
     """
     horizon = scope.tenant.horizon
-    translator = TenantTranslator(scope, windows=dict.fromkeys((scores, also_reads), (-horizon, -1)))
+    translator = TenantTranslator(scope, windows=dict.fromkeys((scores, *also_reads), (-horizon, -1)))
 
     @dbt_models(scope, translator, name=name, select=f"tag:{tag},tag:partitioned")
     def scored(context: dg.AssetExecutionContext) -> Iterator:

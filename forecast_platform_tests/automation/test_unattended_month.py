@@ -175,7 +175,7 @@ def assert_as_a_clean_backfill(month: Month, clean: Shop) -> None:
     facts = {"raw_sales", "daily_sales", "weekly_sales", "features", "series_scales", "demand_classes", "items", "plan"}
     assert_same(contents(clean.warehouse, only=facts), contents(shop.warehouse, only=facts))
     pd.testing.assert_frame_equal(newest_forecasts(shop, last), newest_forecasts(clean, last), check_exact=True)
-    ledger = {"forecast_errors", "error_sums", "interval_scores"}
+    ledger = {"forecast_errors", "error_sums", "published_sums", "interval_scores"}
     scored = contents(shop.warehouse, only=ledger)
     with freeze_time(month.daemon.now):
         shop.run(sorted(ledger), FIRST - timedelta(days=3), last)

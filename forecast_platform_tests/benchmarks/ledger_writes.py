@@ -54,7 +54,7 @@ class Wrote:
 @click.option("--series", default=SERIES, show_default=True)
 def main(backend: str, url: str | None, origins: int, series: int) -> None:
     """Measure what the ledger's rules cost over a raw write."""
-    with tempfile.TemporaryDirectory(prefix="ledger-writes-") as folder, _database(backend, url, Path(folder)) as place:
+    with tempfile.TemporaryDirectory(prefix="ledger-writes-") as folder, database(backend, url, Path(folder)) as place:
         warehouse = open_warehouse(place, TENANT)
         warehouse.migrate()
         _name_series(warehouse, series)
@@ -76,7 +76,8 @@ def main(backend: str, url: str | None, origins: int, series: int) -> None:
 
 
 @contextmanager
-def _database(backend: str, url: str | None, folder: Path) -> Iterator[str]:
+def database(backend: str, url: str | None, folder: Path) -> Iterator[str]:
+    """URL of a warehouse: in ``folder``, or a PostgreSQL server that is given or started."""
     if backend == "duckdb":
         yield f"duckdb:///{folder}"
     elif url is not None:

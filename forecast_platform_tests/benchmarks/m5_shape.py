@@ -34,7 +34,7 @@ ELASTICITY = 1.2
 
 @dataclass(frozen=True)
 class Market:
-    """``series`` series over ``days`` days from ``START`` on; series are numbered article by article.
+    """``series`` series from the day ``start`` on; series are numbered article by article.
 
     Raises:
         ValueError: ``series`` is not a multiple of the locations.
@@ -42,6 +42,7 @@ class Market:
 
     series: int = SERIES
     seed: int = 5
+    start: date = START
 
     def __post_init__(self) -> None:
         if self.series % len(LOCATIONS):
@@ -65,7 +66,7 @@ class Market:
         return np.exp(MEAN_LOG_RATE + article + own)
 
     def day_of(self, number: int) -> date:
-        return START + timedelta(days=number)
+        return self.start + timedelta(days=number)
 
     def prices(self, number: int) -> np.ndarray:
         """Price of each article on day ``number``: a base, and steps of 20 % down to 25 % up since the start."""

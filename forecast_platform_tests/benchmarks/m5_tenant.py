@@ -15,7 +15,7 @@ from forecast_platform import settings
 from forecast_platform.dbt_process import PROCESSES
 from forecast_platform.pipeline import PROJECT, build_tenant, load_tenant
 from forecast_platform.runs import chain_of
-from forecast_platform_tests.benchmarks.m5_shape import START, Market
+from forecast_platform_tests.benchmarks.m5_shape import Market
 from forecast_platform_tests.benchmarks.measuring import Measured, environment_of, measure
 
 NAME = "m5"
@@ -25,10 +25,14 @@ HISTORY = 475
 
 @dataclass(frozen=True)
 class M5Tenant:
-    """The tenant under ``folder``: its drop folder, warehouse, landing, state and Dagster's home."""
+    """The tenant under ``folder``: its drop folder, warehouse, landing, state and Dagster's home.
+
+    ``warehouse`` is the URL of another warehouse than the embedded one under ``folder``.
+    """
 
     folder: Path
     market: Market
+    warehouse: str | None = None
 
     @property
     def drop(self) -> Path:
@@ -36,7 +40,8 @@ class M5Tenant:
 
     @property
     def environment(self) -> dict[str, str]:
-        return environment_of(self.folder) | {"FORECAST_TENANTS": str(self.folder / "tenants")}
+        elsewhere = {} if self.warehouse is None else {"FORECAST_WAREHOUSE": self.warehouse}
+        return environment_of(self.folder) | {"FORECAST_TENANTS": str(self.folder / "tenants")} | elsewhere
 
     def create(self, **attributes) -> None:
         """Its folders and its ``defs.yaml``, with ``attributes`` beside those of the benchmark."""
@@ -53,9 +58,9 @@ class M5Tenant:
             "event_id": ["item_id", "store_id", "date"],
         }
         items = {"sku": "item_id", "category": "dept_id"}
-        valid = {"location": "all", "valid_from": START.isoformat()}
+        valid = {"location": "all", "valid_from": self.market.start.isoformat()}
         given = {
-            "start": START.isoformat(),
+            "start": self.market.start.isoformat(),
             "country": "US",
             "source": files | {"pattern": "sales-*.csv", "columns": columns},
             "facts": {"items": files | {"pattern": "items.csv", "columns": items, "constants": valid}},
@@ -70,9 +75,9 @@ class M5Tenant:
         first, last = self.market.day_of(numbers[0]), self.market.day_of(numbers[-1])
         return self.market.write_sales(self.drop / f"sales-{first}-{last}.csv", numbers)
 
-    def load(self, origins: int) -> dict[str, list[Measured]]:
+    def load(self, origins: int, **attributes) -> dict[str, list[Measured]]:
         """The tenant with its history from one file, and so many origins up to its last day; what either cost."""
-        self.create()
+        self.create(**attributes)
         self.deliver(range(HISTORY))
         cost = {"first history load": [self.run(0, HISTORY - 1, self.facts)]}
         if origins:

@@ -40,6 +40,7 @@ QUERIES: dict[str, str] = {
                rank() over (partition by version_id, series_id, i.horizon order by i.calibration_id) as calibration
         from forecast_intervals i {VERSION} {NAMED}""",
     "interval_scores": "select * from interval_scores",
+    "published_sums": f"select p.*, sku, location from published_sums p {NAMED}",
     "champions": f"select c.*, sku, location from champions c {NAMED}",
     "publications": f"""
         select p.origin_date, v.digest, sku, location, p.confidence,

@@ -128,7 +128,7 @@ def test_a_day_that_was_never_published_is_refused_by_name(new_shop: Callable[..
     shop.put("history.csv", [line for number in range(3) for line in lines(number)])
     with at(day(3)):
         shop.run_facts(day(0), day(2))
-        with pytest.raises(Exception, match="forecast_errors, which is not materialized for 2026-01-03"):
+        with pytest.raises(Exception, match="error_sums, which is not materialized for 2026-01-03"):
             shop.run(["daily_report"], day(2), day(2))
     assert not path_of(shop, 2).exists()
 

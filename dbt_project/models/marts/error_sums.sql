@@ -74,16 +74,6 @@ select
   cast(series_id as integer) as series_id,
   cast(model as text) as model,
   cast(horizon_bucket as text) as horizon_bucket,
-  cast(count(*) as integer) as n,
-  {{ exact_sum('error') }} as sum_error,
-  {{ exact_sum('abs_error') }} as sum_abs_error,
-  {{ exact_sum('sq_error') }} as sum_sq_error,
-  {{ exact_sum('actual') }} as sum_actual,
-  cast(count(case when actual > 0 then 1 end) as integer) as n_positive,
-  coalesce({{ exact_sum('case when actual > 0 then abs_error / actual end') }}, 0) as sum_ape_positive,
-  cast(count(scaled_sq) as integer) as n_scaled,
-  coalesce({{ exact_sum('scaled_abs') }}, 0) as sum_scaled_abs,
-  coalesce({{ exact_sum('scaled_sq') }}, 0) as sum_scaled_sq,
-  cast(count(case when not in_stock then 1 end) as integer) as n_out_of_stock
+  {{ error_sum_columns() }}
 from newest
 group by target_date, series_id, model, horizon_bucket

@@ -1,4 +1,4 @@
-{{ config(materialized='view', group='accuracy', tags=['intervals', 'view']) }}
+{{ config(materialized='view', group='accuracy', tags=['scores', 'view']) }}
 -- How intervals have held, by model, horizon bucket and demand class (each also 'all'), over rolling windows of 7, 28 and 90
 -- target days ending at `as_of`. Ask for one `as_of`: the whole view is every window of every day.
 with scored_days as (

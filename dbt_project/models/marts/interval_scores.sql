@@ -1,6 +1,6 @@
 {{ config(
     materialized='incremental', incremental_strategy='replace_days', on_schema_change='fail',
-    group='accuracy', tags=['intervals', 'partitioned'],
+    group='accuracy', tags=['scores', 'partitioned'],
     meta={
       'partition': 'target_date',
       'needs': [{'asset': 'daily_sales'}],

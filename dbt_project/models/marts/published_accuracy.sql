@@ -1,59 +1,34 @@
-{{ config(materialized='view', group='accuracy', tags=['accuracy', 'view']) }}
+{{ config(materialized='view', group='accuracy', tags=['scores', 'view']) }}
 -- How good what was published was, over all series and everything scored: by horizon bucket (and 'all'), beside the same
--- origins' and series' forecasts of every single model. `published` is what counts; a model's row says what publishing it
--- alone would have given.
-with newest as (
-  select origin_date, series_id, version_id,
-    row_number() over (partition by origin_date, series_id order by batch_id desc) as age
-  from {{ source('warehouse', 'publications') }}
-),
-
-newest_versions as (
+-- days', series' and buckets' forecasts of every single model, where it forecast each origin that was published and no
+-- other. `published` is what counts; a model's row says what publishing it alone would have given.
+with cells as (
   select
-    errors.*,
-    versions.model,
-    newest.version_id as published_version_id,
-    row_number() over (
-      partition by errors.target_date, errors.origin_date, versions.model, errors.series_id
-      order by errors.version_id desc
-    ) as age
-  from {{ ref('forecast_errors') }} as errors
-  join newest
-    on newest.origin_date = errors.origin_date and newest.series_id = errors.series_id and newest.age = 1
-  join {{ source('warehouse', 'forecast_versions') }} as versions on versions.version_id = errors.version_id
-),
-
-scored as (
-  select 'published' as model, series_id, origin_date, horizon, actual, error, in_stock
-  from newest_versions where version_id = published_version_id
+    'published' as model,
+    series_id,
+    horizon_bucket,
+    {{ additive_columns() | join(', ') }}
+  from {{ ref('published_sums') }}
   union all
-  select model, series_id, origin_date, horizon, actual, error, in_stock from newest_versions where age = 1
-),
-
-scaled as (
   select
-    scored.*,
-    {{ error_measures() }}
-  from scored
-  left join {{ ref('series_scales') }} as scales
-    on scales.as_of = scored.origin_date and scales.series_id = scored.series_id
+    sums.model,
+    sums.series_id,
+    sums.horizon_bucket,
+    {% for column in additive_columns() %}sums.{{ column }}{{ ', ' if not loop.last }}{% endfor %}
+  from {{ ref('error_sums') }} as sums
+  join {{ ref('published_sums') }} as published
+    on published.target_date = sums.target_date and published.series_id = sums.series_id
+    and published.horizon_bucket = sums.horizon_bucket and published.n = sums.n
 ),
 
 of_series as (
   select
-    scaled.model,
-    case when pools.bucket then 'all' else {{ horizon_bucket('scaled.horizon') }} end as horizon_bucket,
-    scaled.series_id,
-    count(*) as n,
-    {{ exact_sum('error') }} as sum_error,
-    {{ exact_sum('abs_error') }} as sum_abs_error,
-    {{ exact_sum('sq_error') }} as sum_sq_error,
-    {{ exact_sum('actual') }} as sum_actual,
-    {{ exact_sum('scaled_abs') }} / nullif(count(scaled_abs), 0) as mase,
-    sqrt({{ exact_sum('scaled_sq') }} / nullif(count(scaled_sq), 0)) as rmsse,
-    count(case when not in_stock then 1 end) as n_out_of_stock
-  from scaled
-  cross join (select true as bucket union all select false) as pools
+    cells.model,
+    case when pools.pooled then 'all' else cells.horizon_bucket end as horizon_bucket,
+    cells.series_id,
+    {{ summed_series_errors() }}
+  from cells
+  cross join (select true as pooled union all select false) as pools
   group by 1, 2, 3
 )
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
 from forecast_platform import tables
 from forecast_platform.assets.checks.suite import Check, Finding, Look, examples, failed
 from forecast_platform.assets.scope import TenantScope
-from forecast_platform.digest import EMPTY, table_digest
+from forecast_platform.digest import EMPTY, in_order, table_digest
 from forecast_platform.io_managers.batches import batch_column
 from forecast_platform.io_managers.warehouse import Session
 from forecast_platform.state import ledger_seals
@@ -157,8 +159,9 @@ def _contents(session: Session, asset: str, origin: date) -> dict[tuple[date, in
     rows = session.arrow(sa.select(*table.columns).where(table.c[table.info["partition"]] == origin))
     key = [name for name in table.info["key"] if name not in (column, table.info["partition"])]
     batches = rows[column].to_numpy()
-    return {
-        (origin, int(batch)): Seal(part.num_rows, table_digest(part, key=key))
-        for batch in sorted(set(batches.tolist()))
-        if (part := rows.filter(pa.array(batches == batch)))
-    }
+    if not in_order(rows, [column]):
+        order = np.argsort(batches, kind="stable")
+        rows, batches = rows.take(pa.array(order)), batches[order]
+    first = np.flatnonzero(np.diff(batches, prepend=batches[:1] - 1)).tolist()
+    parts = [rows.slice(begin, end - begin) for begin, end in pairwise([*first, len(batches)])]
+    return {(origin, int(part[column][0].as_py())): Seal(part.num_rows, table_digest(part, key=key)) for part in parts}
