@@ -1,4 +1,6 @@
-"""The application that Celery's workers run, told what the executor is told: ``celery -A forecast_platform.celery_app``.
+"""The application of Celery's workers, told what the executor is told.
+
+Use: ``celery -A forecast_platform.celery_app worker``.
 
 Imported by workers alone. A worker has the environment of the code location (``FORECAST_*`` and ``DAGSTER_HOME``) and
 executes single steps of runs; what a step does is no business of this module.

@@ -1,4 +1,4 @@
-"""The executor by setting: the one that was chosen is imported, configured and no other; what cannot work is refused."""
+"""The executor by setting: the chosen one is imported and configured, no other; what cannot work is refused."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_duckdb_is_refused_where_the_instance_starts_runs_elsewhere(tmp_path: Pa
     instance = tmp_path / "dagster.yaml"
     instance.write_text("run_launcher:\n  module: dagster_k8s\n  class: K8sRunLauncher\n")
     embedded = load({"FORECAST_HOME": str(tmp_path)})
-    with pytest.raises(SettingsError, match="K8sRunLauncher.*postgresql://"):
+    with pytest.raises(SettingsError, match=r"K8sRunLauncher.*postgresql://"):
         executor_of(embedded, instance)
     assert executor_of(settings("k8s"), instance).name == "k8s"
     instance.write_text("telemetry:\n  enabled: false\n")
