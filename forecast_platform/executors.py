@@ -48,11 +48,12 @@ def celery_options(settings: Settings) -> dict[str, Any]:
     A step is taken off the queue once it has ended, so that one whose worker was killed is done by another; steps may
     be repeated, since what they write is the same. (A ``filesystem`` broker gives nothing a second time.)
     """
-    broker, folder = settings.celery_broker or "", None
+    broker, results = settings.celery_broker or "", settings.celery_results or ""
+    transport: dict[str, Any] = {"visibility_timeout": LONGEST_STEP}
+    if results.startswith("file:///"):
+        Path(results.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
     if broker.startswith("filesystem:///"):
         broker, folder = "filesystem://", Path(broker.removeprefix("filesystem://"))
-    transport: dict[str, Any] = {"visibility_timeout": LONGEST_STEP}
-    if folder is not None:
         for name in ("queue", "control", "processed"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         transport = {
@@ -63,7 +64,7 @@ def celery_options(settings: Settings) -> dict[str, Any]:
         }
     return {
         "broker": broker,
-        "backend": settings.celery_results,
+        "backend": results,
         "config_source": {
             "broker_connection_retry_on_startup": True,
             "broker_transport_options": transport,

@@ -1,6 +1,7 @@
 """Forecasts made block by block: the same rows to the bit, whatever failed, changed or was on record meanwhile."""
 
 # Annotations are not postponed here: Dagster reads the type of an asset's context from them.
+import dataclasses
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -18,11 +19,10 @@ from forecast_platform.forecasting.parts import Part
 from forecast_platform.io_managers import retries
 from forecast_platform.io_managers.warehouse import Warehouse, open_warehouse
 from forecast_platform_tests.assets.test_model_artifacts import LAST, START, run, scope_of, sell
-from forecast_platform_tests.conftest import drop_tenant
 from forecast_platform_tests.pipeline.content import assert_same, contents
 
 BLOCKS = 3
-FIRST = LAST - timedelta(days=2)
+FIRST = LAST - timedelta(days=1)
 MODELS = {
     "sba": "PanelStatsForecast()",
     "theirs": "NaiveForecaster(strategy='mean', window_length=14)",
@@ -30,33 +30,35 @@ MODELS = {
     "weekday_profile": "WeekdayProfile()",
     "broken": "RecursiveTabularRegressionForecaster(estimator=Ridge(), window_length=500)",
 }
+FEW = {name: MODELS[name] for name in ("theirs", "linear")}
 STEPS = ["plan", *(f"block_{n:02}" for n in range(BLOCKS)), "pooled", "ledger"]
 
 
-def scope_in(warehouse: Warehouse, folder: Path, *, blocks: int) -> TenantScope:
-    """A tenant with features on record and the models above, forecast in so many blocks."""
+def scope_in(warehouse: Warehouse, folder: Path, *, blocks: int, models: dict[str, str] = MODELS) -> TenantScope:
+    """A tenant with features on record, forecast in so many blocks."""
     sell(warehouse)
     scope = scope_of(warehouse, folder)
-    tenant = scope.tenant.model_copy(update={"models": MODELS, "forecast_blocks": blocks})
-    given = TenantScope(scope.name, tenant, scope.settings)
-    given.__dict__["warehouse"] = warehouse
+    return again(scope, models=models, forecast_blocks=blocks)
+
+
+def again(scope: TenantScope, **settings) -> TenantScope:
+    """The same tenant and warehouse under other settings."""
+    given = TenantScope(scope.name, scope.tenant.model_copy(update=settings), scope.settings)
+    given.__dict__["warehouse"] = scope.warehouse
     return given
 
 
 @pytest.fixture
-def cut(warehouse: Warehouse, tmp_path: Path) -> TenantScope:
-    return scope_in(warehouse, tmp_path / "cut", blocks=BLOCKS)
+def cut(duckdb_warehouse: Warehouse, tmp_path: Path) -> TenantScope:
+    return scope_in(duckdb_warehouse, tmp_path / "cut", blocks=BLOCKS, models=FEW)
 
 
 @pytest.fixture
-def whole(warehouse_url: str, tenant: str, cut: TenantScope, tmp_path: Path):
+def whole(tenant: str, tmp_path: Path) -> TenantScope:
     """The twin of ``cut`` that is forecast in one step, in a warehouse of its own."""
-    url = warehouse_url if warehouse_url.startswith("postgresql") else f"duckdb:///{tmp_path / 'whole'}"
-    opened = open_warehouse(url, f"{tenant}_whole")
+    opened = open_warehouse(f"duckdb:///{tmp_path / 'whole'}", f"{tenant}_whole")
     opened.migrate()
-    yield scope_in(opened, tmp_path / "whole", blocks=1)
-    if opened.backend == "postgresql":
-        drop_tenant(url, opened.tenant)
+    return scope_in(opened, tmp_path / "whole", blocks=1, models=FEW)
 
 
 @pytest.fixture
@@ -93,7 +95,9 @@ def assert_same_ledger(one: TenantScope, other: TenantScope) -> None:
     pd.testing.assert_frame_equal(*(scope.warehouse.read(log) for scope in (one, other)))
 
 
-def test_a_range_in_blocks_leaves_what_it_leaves_in_one_step(whole: TenantScope, cut: TenantScope):
+def test_a_range_in_blocks_leaves_what_it_leaves_in_one_step(warehouse: Warehouse, whole: TenantScope, tmp_path: Path):
+    whole = again(whole, models=MODELS)
+    cut = scope_in(warehouse, tmp_path / "cut", blocks=BLOCKS)
     assert steps(forecast(whole)) == [f"{whole.name}__forecasts"]
     assert sorted(steps(forecast(cut))) == sorted(STEPS)
     assert_same_ledger(whole, cut)
@@ -103,24 +107,20 @@ def test_a_range_in_blocks_leaves_what_it_leaves_in_one_step(whole: TenantScope,
     assert staged(cut) == set()
 
 
+@pytest.mark.slow
 def test_one_day_more_in_other_blocks_is_on_record_as_if_made_in_one_step(whole: TenantScope, cut: TenantScope):
     forecast(whole, FIRST - timedelta(days=1))
     forecast(cut)
-    more = TenantScope(cut.name, cut.tenant.model_copy(update={"forecast_blocks": 2}), cut.settings)
-    more.__dict__["warehouse"] = cut.warehouse
-    assert forecast(more, FIRST - timedelta(days=1)).success
+    assert forecast(again(cut, forecast_blocks=2), FIRST - timedelta(days=1)).success
     assert_same_ledger(whole, cut)
 
 
 def test_what_is_on_record_is_not_computed_again(cut: TenantScope, monkeypatch: pytest.MonkeyPatch):
-    models = {name: spec for name, spec in MODELS.items() if name != "broken"}
-    sound = TenantScope(cut.name, cut.tenant.model_copy(update={"models": models}), cut.settings)
-    sound.__dict__["warehouse"] = cut.warehouse
-    forecast(sound)
+    forecast(cut)
     monkeypatch.setattr(forecast_blocks, "forecast_part", lambda *given, **more: pytest.fail("computed again"))
     monkeypatch.setattr(forecast_blocks, "read_block", lambda *given, **more: pytest.fail("read again"))
-    assert forecast(sound).success
-    assert {row[2] for row in asked(sound)} == {"appended", "on record"}
+    assert forecast(cut).success
+    assert {row[2] for row in asked(cut)} == {"appended", "on record"}
 
 
 def test_a_block_that_is_tried_again_changes_nothing(
@@ -139,8 +139,8 @@ def test_a_block_that_is_tried_again_changes_nothing(
     assert forecast(cut).success
     assert sorted(tries) == [0, 1, 1, 2]
     assert_same_ledger(whole, cut)
-    again = [row for row in asked(cut) if row[2].startswith("failed, to be tried again: ConnectionError")]
-    assert len(again) == 3 * (len(MODELS) + 2)
+    repeated = [row for row in asked(cut) if row[2].startswith("failed, to be tried again: ConnectionError")]
+    assert len(repeated) == 2 * (len(FEW) + 2)
 
 
 def test_a_block_that_fails_leaves_nothing_in_the_ledger_and_says_so(cut: TenantScope, monkeypatch: pytest.MonkeyPatch):
@@ -180,11 +180,11 @@ def test_sales_that_change_after_the_blocks_were_made_count(
     monkeypatch.setattr(forecast_blocks, "candidates", late_sale)
     sell(whole.warehouse, more=2, since=LAST)
     forecast(whole)
-    result = forecast(cut)
-    assert result.success
+    assert forecast(cut).success
     assert_same_ledger(whole, cut)
 
 
+@pytest.mark.slow
 def test_staged_files_that_are_gone_are_made_again(
     whole: TenantScope, cut: TenantScope, monkeypatch: pytest.MonkeyPatch
 ):
@@ -198,6 +198,36 @@ def test_staged_files_that_are_gone_are_made_again(
     forecast(whole)
     assert forecast(cut).success
     assert_same_ledger(whole, cut)
+
+
+def test_the_asset_is_the_same_to_everybody_else_whatever_its_steps(cut: TenantScope):
+    one, graph = (build_forecasts_asset(again(cut, forecast_blocks=blocks)) for blocks in (1, 512))
+    (mine,), (theirs,) = one.specs, graph.specs
+    assert mine.key == theirs.key and graph.partitions_def == one.partitions_def
+    mappings = [{dep.asset_key: dep.partition_mapping for dep in spec.deps} for spec in (mine, theirs)]
+    assert mappings[0] == mappings[1] and len(mappings[0]) > 0
+    for name in ("code_version", "description", "group_name", "kinds", "owners"):
+        assert getattr(mine, name) == getattr(theirs, name), name
+    shown = [
+        {name: value for name, value in spec.metadata.items() if "io_manager" not in name} for spec in (mine, theirs)
+    ]
+    assert shown[0] == shown[1]
+    assert one.backfill_policy == graph.backfill_policy
+
+
+def test_only_the_step_that_writes_waits_for_the_tenants_pool_on_postgresql(cut: TenantScope):
+    pools = {
+        backend: {
+            node.definition.name.rpartition("__")[2]: node.definition.pool
+            for node in build_forecasts_asset(
+                TenantScope(cut.name, cut.tenant, dataclasses.replace(cut.settings, warehouse=f"{backend}:///x"))
+            ).node_def.nodes
+        }
+        for backend in ("duckdb", "postgresql")
+    }
+    assert set(pools["duckdb"]) == set(STEPS)
+    assert set(pools["duckdb"].values()) == {cut.pool}
+    assert {step for step, pool in pools["postgresql"].items() if pool} == {"ledger"}
 
 
 @pytest.mark.parametrize(
