@@ -1,4 +1,4 @@
-"""``deploy``'s containers, as far as a machine without them can tell: schemas, settings, commands, and what they share."""
+"""``deploy``'s containers, as far as a machine without them can tell: schemas, settings, commands, what they share."""
 
 from __future__ import annotations
 
@@ -62,9 +62,8 @@ def test_services_wait_for_services_that_there_are_and_that_tell_when_they_are_r
 def test_the_services_settings_are_settings_and_hold_no_password():
     for service in OURS.values():
         given = {name: str(value) for name, value in service["environment"].items()}
-        assert all(
-            "${FORECAST_PASSWORD" in value for name, value in given.items() if "PASSWORD" in name or "@" in value
-        )
+        secret = [value for name, value in given.items() if "PASSWORD" in name or "@" in value]
+        assert len(secret) == 4 and all("${FORECAST_PASSWORD" in value for value in secret)
         filled = {name: re.sub(r"\$\{FORECAST_PASSWORD[^}]*\}", "secret", value) for name, value in given.items()}
         settings = load(filled | {"FORECAST_HOME": "/var/lib/forecast"})
         assert executor_of(settings).name == "celery"
