@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+
 import pytest
 
-from forecast_platform.settings import SettingsError, load
+from forecast_platform.pipeline import PROJECT
+from forecast_platform.settings import Settings, SettingsError, load
 
 
 def test_the_defaults_are_an_embedded_warehouse_under_dagster_home(tmp_path):
@@ -79,3 +83,8 @@ def test_blocks_are_staged_under_home_or_where_every_worker_reaches_them():
 def test_an_unknown_executor_names_those_there_are():
     with pytest.raises(SettingsError, match="in_process, multiprocess, celery, k8s"):
         load({"FORECAST_EXECUTOR": "threads"})
+
+
+def test_the_example_lists_every_setting():
+    listed = set(re.findall(r"^# (FORECAST_\w+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE))
+    assert listed == {f"FORECAST_{field.name.upper()}" for field in dataclasses.fields(Settings)}
