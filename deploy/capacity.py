@@ -156,6 +156,11 @@ def _options(command):
     return command
 
 
+def table(result: Capacity) -> str:
+    """A line for each part of the sum."""
+    return "\n".join(f"{part.name:<32}{getattr(result, part.name):>16,.6g}" for part in fields(result))
+
+
 @click.command(help=__doc__)
 @_options
 def main(**given: float) -> None:
@@ -165,9 +170,7 @@ def main(**given: float) -> None:
         raise click.ClickException(str(error)) from error
     for name, each in INPUTS.items():
         click.echo(f"{name:<32}{given[name]:>16,.6g}  {each.meaning} ({each.origin})")
-    click.echo()
-    for part in fields(result):
-        click.echo(f"{part.name:<32}{getattr(result, part.name):>16,.6g}")
+    click.echo("\n" + table(result))
 
 
 if __name__ == "__main__":

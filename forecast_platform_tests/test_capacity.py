@@ -91,3 +91,11 @@ def test_what_is_called_measured_names_a_benchmark_that_there_is():
         if each.origin.startswith("measured: "):
             module = each.origin.split()[3]
             assert importlib.util.find_spec(module) is not None, module
+
+
+def test_the_plan_holds_the_sum_that_the_script_gives():
+    plan = (PROJECT / "deploy" / "README.md").read_text()
+    light, heavy = sums.capacity(), sums.capacity(model_cpu_seconds_per_1000=40)
+    assert sums.table(light) in plan
+    assert f"the cores are {heavy.cores} in place of {light.cores}" in plan
+    assert f"forecasting is {heavy.share_of_forecasts:.0%} of the CPU" in plan

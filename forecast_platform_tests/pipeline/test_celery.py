@@ -15,8 +15,8 @@ from forecast_platform_tests.pipeline.content import assert_same, contents
 
 pytestmark = pytest.mark.slow
 LAST = date(2026, 5, 20)
-FIRST = LAST - timedelta(days=1)
-BEFORE_FIRST = FIRST - timedelta(days=1)
+SECOND = LAST - timedelta(days=1)
+FIRST = SECOND - timedelta(days=1)
 MODELS = {"ets": "PanelStatsForecast(model='AutoETS')", "linear": "LagRegression()"}
 SERIES = 120
 LEDGER = {"forecasts", "forecast_versions"}
@@ -27,7 +27,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory, postgres_url: str):
     with celery_platform(tmp_path_factory.mktemp("celery"), postgres_url) as platform:
         platform.add_tenant("alone", LAST, series=SERIES, **settings_of_models(MODELS, blocks=1))
         platform.add_tenant("shared", LAST, series=SERIES, **settings_of_models(MODELS, blocks=4))
-        platform.run("in_process", "alone", BEFORE_FIRST, LAST)
+        platform.run("in_process", "alone", FIRST, LAST)
         yield platform
 
 
@@ -56,9 +56,9 @@ def workers_of_blocks(platform: CeleryPlatform) -> set[str]:
 
 def test_two_workers_make_what_one_process_makes(platform: CeleryPlatform):
     with platform.workers(2):
-        platform.run("celery", "shared", BEFORE_FIRST, FIRST)
+        platform.run("celery", "shared", FIRST, SECOND)
         assert len(workers_of_blocks(platform)) == 2
-    assert_same_ledger(platform, BEFORE_FIRST, FIRST)
+    assert_same_ledger(platform, FIRST, SECOND)
     assert staged(platform) == []
 
 
