@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -146,10 +146,10 @@ def celery_platform(folder: Path, postgres_url: str) -> Iterator[CeleryPlatform]
         shutil.rmtree(home, ignore_errors=True)
 
 
-def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
-    """CPU time of workers and of the processes under them, so far."""
-    every = [each for process in processes for each in (process, *process.children(recursive=True))]
-    return sum(times.user + times.system for times in (each.cpu_times() for each in every))
+def cpu_seconds(worker: psutil.Process) -> float:
+    """CPU time of a worker and of the processes under it, so far."""
+    every = [each.cpu_times() for each in (worker, *worker.children(recursive=True))]
+    return sum(times.user + times.system for times in every)
 
 
 def settings_of_models(models: Mapping[str, str], *, blocks: int) -> dict:
