@@ -33,7 +33,7 @@ def mixed(count=17):
     return panel_of(np.concatenate([ordinary(count), np.stack(list(awkward().values()))]))
 
 
-@pytest.mark.parametrize("blocks", [3, 64])
+@pytest.mark.parametrize("blocks", [3, pytest.param(64, marks=pytest.mark.slow)])
 def test_blocks_change_no_bit_of_any_model(blocks):
     panel, models = mixed(), model_specs(MODELS)
     whole = list(forecast_origin(panel, models, horizon=HORIZON))
