@@ -50,7 +50,11 @@ INPUTS: dict[str, Input] = {
     "shard_memory_gb": Input(7.4, "largest memory of all processes of a shard's run", ONE_DAY),
     "hot_bytes_per_row": Input(60, "bytes of a ledger row in PostgreSQL, with its index", f"{WRITES} postgresql"),
     "cold_bytes_per_row": Input(8.7, "bytes of a ledger row in columns (DuckDB)", f"{WRITES} duckdb"),
-    "rows_per_second": Input(400_000, "ledger rows that one PostgreSQL server takes in a second", ASSUMED),
+    "rows_per_second": Input(
+        175_000,
+        "ledger rows that one PostgreSQL server takes in a second (on two cores that had other work, too)",
+        f"{WRITES} postgresql --origins 1",
+    ),
     "hot_days": Input(84, "days of the ledger kept in PostgreSQL; older ones in columns", ASSUMED),
     "kept_days": Input(730, "days of the ledger kept at all", ASSUMED),
     "window_hours": Input(6, "hours of the night in which a day must be made", ASSUMED),
