@@ -12,10 +12,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 PREFIX = "FORECAST_"
-Executor = Literal["in_process", "multiprocess"]
+Executor = Literal["in_process", "multiprocess", "celery", "k8s"]
 Log = Literal["text", "json"]
 
 
@@ -36,6 +36,13 @@ class Settings:
         state: SQLAlchemy URL of the platform's state, ``sqlite:///file`` (default, under ``home``) or ``postgresql://…``.
         tenants: folder with one folder a tenant, each with a ``defs.yaml``; default: ``defs`` of this package.
         executor: how a run's steps are executed; DuckDB allows one process, so ``in_process`` only.
+        steps_at_once: the most steps of one run that ``multiprocess`` or ``k8s`` executes side by side; by default
+            as many as Dagster thinks fit. (With ``celery`` the number of workers decides.)
+        celery_broker: URL of Celery's broker, as ``amqp://user:password@host//``, ``redis://host/0``, or on one machine
+            ``filesystem:///folder``.
+        celery_results: URL of Celery's result backend, as ``rpc://``, ``redis://host/1`` or ``file:///folder``.
+        staging: fsspec URL under which blocks of series are kept from the step that forecasts them to the one that
+            appends them to the ledger; every worker must reach it. Default: ``staging`` under ``home``.
         log: how entries of the log look, ``text`` for people or one line of ``json`` each.
         ui_url: where people open the Dagster UI; links in alerts begin with it.
         crash_at: name of a crash point at which the process kills itself; for fault tests only.
@@ -49,6 +56,10 @@ class Settings:
     state: str | None = None
     tenants: str | None = None
     executor: Executor = "in_process"
+    steps_at_once: int | None = None
+    celery_broker: str | None = None
+    celery_results: str | None = None
+    staging: str | None = None
     log: Log = "text"
     ui_url: str = "http://localhost:3000"
     crash_at: str | None = None
@@ -66,6 +77,10 @@ class Settings:
         return self.reports or (Path(self.home) / "reports").as_uri()
 
     @property
+    def staging_url(self) -> str:
+        return self.staging or (Path(self.home) / "staging").as_uri()
+
+    @property
     def state_url(self) -> str:
         return self.state or f"sqlite:///{Path(self.home) / 'state.db'}"
 
@@ -78,19 +93,35 @@ class Settings:
             raise SettingsError(
                 f"FORECAST_STATE is {self.state!r}; it must be sqlite:///file or postgresql://user@host/database"
             )
-        if self.executor not in get_args(Executor):
-            raise SettingsError(
-                f"FORECAST_EXECUTOR is {self.executor!r}; it must be one of {', '.join(get_args(Executor))}"
-            )
         if self.log not in get_args(Log):
             raise SettingsError(f"FORECAST_LOG is {self.log!r}; it must be one of {', '.join(get_args(Log))}")
         if not re.fullmatch(r"https?://[^\s|<>\"]+", self.ui_url):
             raise SettingsError(f"FORECAST_UI_URL is {self.ui_url!r}; it must be http://host:port or https://host")
+        self._check_executor()
+
+    def _check_executor(self) -> None:
+        if self.executor not in get_args(Executor):
+            raise SettingsError(
+                f"FORECAST_EXECUTOR is {self.executor!r}; it must be one of {', '.join(get_args(Executor))}"
+            )
         if self.backend == "duckdb" and self.executor != "in_process":
             raise SettingsError(
                 f"FORECAST_EXECUTOR={self.executor} needs several processes, and DuckDB lets one in at a time:"
                 " use FORECAST_EXECUTOR=in_process, or set FORECAST_WAREHOUSE to a postgresql:// URL"
             )
+        for name in ("celery_broker", "celery_results") if self.executor == "celery" else ():
+            if getattr(self, name) is None:
+                raise SettingsError(
+                    f"FORECAST_EXECUTOR=celery needs {PREFIX}{name.upper()}, the same for every worker, as"
+                    " FORECAST_CELERY_BROKER=amqp://user:password@host// with FORECAST_CELERY_RESULTS=rpc://"
+                )
+        if self.steps_at_once is not None and self.executor not in ("multiprocess", "k8s"):
+            raise SettingsError(
+                f"FORECAST_STEPS_AT_ONCE is {self.steps_at_once}, and FORECAST_EXECUTOR={self.executor} has no such"
+                " limit: unset it, or use the executor multiprocess or k8s"
+            )
+        if self.steps_at_once is not None and self.steps_at_once < 1:
+            raise SettingsError(f"FORECAST_STEPS_AT_ONCE is {self.steps_at_once}; it must be at least 1")
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
@@ -105,10 +136,25 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise SettingsError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-    values = {known[name]: value for name, value in given.items()}
+    values: dict[str, Any] = {known[name]: value for name, value in given.items()}
+    if "steps_at_once" in values:
+        values["steps_at_once"] = _whole_number("FORECAST_STEPS_AT_ONCE", values["steps_at_once"])
     home = Path(values.get("home") or Path(environment.get("DAGSTER_HOME") or os.getcwd()) / ".forecast").resolve()
     defaults = {"warehouse": f"duckdb:///{home / 'warehouse'}", "landing": (home / "landing").as_uri()}
     return Settings(**(defaults | values | {"home": str(home)}))
+
+
+def _whole_number(name: str, text: str) -> int:
+    if not text.strip().isdecimal():
+        raise SettingsError(f"{name} is {text!r}; it must be a whole number")
+    return int(text)
+
+
+def instance_file(environment: Mapping[str, str] | None = None) -> Path | None:
+    """The ``dagster.yaml`` of this process's instance; ``None`` where there is none to be seen."""
+    environment = os.environ if environment is None else environment
+    path = Path(environment.get("DAGSTER_HOME") or "") / "dagster.yaml"
+    return path if environment.get("DAGSTER_HOME") and path.is_file() else None
 
 
 def ensure_dagster_home(project: Path) -> Path:

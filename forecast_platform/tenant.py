@@ -154,6 +154,13 @@ class Tenant(BaseModel):
     models: Annotated[dict[str, str], Field(min_length=1)] | None = Field(
         None, description="models by name, each a sktime spec; naive and seasonal_naive_7 always run. Default: ours"
     )
+    forecast_blocks: int = Field(
+        1,
+        ge=1,
+        le=512,
+        description="blocks of series that steps of their own forecast, side by side where the executor has workers"
+        " for them; the numbers do not depend on it",
+    )
     calibration_window: int = Field(56, ge=7, le=730, description="days of stored errors that intervals rest on")
     champion_window: int = Field(84, ge=14, le=730, description="days of stored errors that champions rest on")
     publication: Publication = Field(Publication(), description="how the published model is chosen")

@@ -5,6 +5,7 @@ cut from them when it is asked for: it holds nothing that became known after tha
 known from day K touches the forecasts of origin K and later ones, by models that read covariates, and no earlier ones.
 """
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import dagster as dg
@@ -18,6 +19,7 @@ from forecast_platform.days import days_between
 from forecast_platform.features import HolidayCalendar
 from forecast_platform.forecasting import Panel, PanelHistory
 from forecast_platform.forecasting.covariates import FROM_FEATURES, PRICE_DAYS, Covariates, KnownFacts
+from forecast_platform.forecasting.parts import block_of
 from forecast_platform.forecasting.scopes import EVERYTHING
 from forecast_platform.io_managers.reads import RECORDED, Reads, reads_of
 from forecast_platform.io_managers.warehouse import Session
@@ -28,7 +30,10 @@ DATED_FACTS = ("items", "locations", "plan", "covariates")
 """Facts of which a panel holds what is known on its origin."""
 
 
-FEATURE_COLUMNS = ("sale_date", "series_id", "units", "in_stock", *FROM_FEATURES)
+SALES_COLUMNS = ("sale_date", "series_id", "units", "in_stock")
+"""Columns of ``features`` that say what sold, and on which days that tells of demand."""
+
+FEATURE_COLUMNS = (*SALES_COLUMNS, *FROM_FEATURES)
 """Columns of ``features`` that a panel is made of: half of the table."""
 
 PRICE_COLUMNS = ("sale_date", "series_id", "avg_price")
@@ -123,16 +128,47 @@ def read_panels(
     return Panels(history, covariates, items, window=tenant.training_window)
 
 
+def read_block(
+    context: dg.AssetExecutionContext, scope: TenantScope, first: date, last: date, *, block: int, blocks: int
+) -> PanelHistory:
+    """The sales that the origins ``first`` .. ``last`` may see of the series of one block: what a local model reads.
+
+    Raises:
+        WindowIncomplete: a day of the window is not materialized.
+    """
+    seen = first - timedelta(days=scope.tenant.training_window - 1)
+    with scope.warehouse.reading() as session:
+        features = _features(
+            session,
+            reads_of(context),
+            scope,
+            seen,
+            last,
+            "forecasts",
+            columns=SALES_COLUMNS,
+            of=block_of(tables.features.c.series_id, blocks) == block,
+        )
+        series = session.frame(sa.select(tables.series).where(block_of(tables.series.c.series_id, blocks) == block))
+    return PanelHistory.from_features(features, series, origins=(first, last))
+
+
 def _features(
-    session: Session, reads: Reads, scope: TenantScope, first: date, last: date, wanted_by: str
+    session: Session,
+    reads: Reads,
+    scope: TenantScope,
+    first: date,
+    last: date,
+    wanted_by: str,
+    *,
+    columns: Sequence[str] = FEATURE_COLUMNS,
+    of: sa.ColumnElement[bool] | None = None,
 ) -> pd.DataFrame:
     days = days_between(first, last)
     states = materialized(session, "features", days, start=scope.tenant.start, wanted_by=wanted_by)
     reads.saw_partitions("features", days, states)
-    columns = tables.features.c
-    return session.frame(
-        sa.select(*(columns[name] for name in FEATURE_COLUMNS)).where(columns.sale_date.between(first, last))
-    )
+    held = tables.features.c
+    query = sa.select(*(held[name] for name in columns)).where(held.sale_date.between(first, last))
+    return session.frame(query if of is None else query.where(of))
 
 
 def _prices(

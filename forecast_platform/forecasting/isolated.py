@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,13 +26,25 @@ SEED = 20_240_229
 """Where a forecaster draws random numbers it starts here for every series, whatever ran before."""
 
 
-class EverySeriesFailed(RuntimeError):
-    """A forecaster raised for every series; the message is the first one's."""
+class Attempt(NamedTuple):
+    """What came of fitting some series one by one.
+
+    Attributes:
+        mean: n x H; NaN for a series that raised or was not tried.
+        tried: series with history enough.
+        failed: those of them that raised.
+        first: row and reason of the first that raised, None where none did.
+    """
+
+    mean: np.ndarray
+    tried: int
+    failed: int
+    first: tuple[int, str] | None
 
 
 def forecast_each(
     forecaster: BaseForecaster, y: np.ndarray, dates: pd.DatetimeIndex, *, horizon: int, min_history: int
-) -> np.ndarray:
+) -> Attempt:
     """Fit and predict every series alone.
 
     Args:
@@ -42,18 +54,12 @@ def forecast_each(
         dates: the W days.
         horizon: days ahead.
         min_history: observed days below which a series is not tried.
-
-    Returns:
-        n x horizon; NaN for a series that raised or was not tried.
-
-    Raises:
-        EverySeriesFailed: no series that was tried succeeded.
     """
     observed = ~np.isnan(y)
     tried = np.flatnonzero(observed.sum(axis=1) >= min_history)
     filled = fill_gaps(y.T, season=SEASON, default=0.0).T
     result = np.full((len(y), horizon), np.nan)
-    failures: list[Exception] = []
+    failed, first = 0, None
     for row in tried:
         start = observed[row].argmax()
         series = pd.Series(filled[row, start:], index=dates[start:], name="units")
@@ -61,10 +67,9 @@ def forecast_each(
             with _reproducible():
                 result[row] = _forecast_one(forecaster, series, horizon)
         except Exception as error:  # a forecaster may raise anything, and costs this series only
-            failures.append(error)
-    if len(tried) and len(failures) == len(tried):
-        raise EverySeriesFailed(f"{type(failures[0]).__name__}: {failures[0]}") from failures[0]
-    return result
+            failed += 1
+            first = first or (int(row), f"{type(error).__name__}: {error}")
+    return Attempt(result, len(tried), failed, first)
 
 
 def _forecast_one(forecaster: BaseForecaster, series: pd.Series, horizon: int) -> np.ndarray:

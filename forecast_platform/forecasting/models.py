@@ -53,6 +53,7 @@ class _Own:
         module: the module of this package that holds the class.
         libraries: packages beyond the core whose version decides the numbers; they are part of the code version.
         refits: learns from a panel of the refit day (``refit_every``), not from every origin's own.
+        local: treats every series alone and reads nothing but its sales, so that a block of series gets the same bits.
     """
 
     parameters: tuple[str, ...]
@@ -62,6 +63,7 @@ class _Own:
     module: str = "forecasters"
     libraries: tuple[str, ...] = ()
     refits: bool = False
+    local: bool = False
 
     @property
     def full_version(self) -> str:
@@ -96,9 +98,9 @@ _BOOSTED: Mapping[str, Any] = {
 """What the forecasters have in common that learn trees."""
 
 OWN: Mapping[str, _Own] = {
-    "Naive": _Own((), "1", lambda given: 1),
-    "SeasonalNaive": _Own(("sp",), "1", lambda given: given.get("sp", 7)),
-    "MovingAverage": _Own(("window",), "1", lambda given: given.get("window", 7)),
+    "Naive": _Own((), "1", lambda given: 1, local=True),
+    "SeasonalNaive": _Own(("sp",), "1", lambda given: given.get("sp", 7), local=True),
+    "MovingAverage": _Own(("window",), "1", lambda given: given.get("window", 7), local=True),
     "LagRegression": _Own(
         ("lags", "windows", "half_life", "ridge", "day_shrinkage"), "4", _regression_history, exogenous=True
     ),
@@ -121,7 +123,12 @@ OWN: Mapping[str, _Own] = {
     ),
     "BoostedEnsemble": _Own(("linear_weight", "profile_weight", "horizon", "refit_every"), "2", **_BOOSTED),
     "PanelStatsForecast": _Own(
-        ("model", "season_length"), "1", _statistical_history, module="statistical", libraries=("statsforecast",)
+        ("model", "season_length"),
+        "1",
+        _statistical_history,
+        module="statistical",
+        libraries=("statsforecast",),
+        local=True,
     ),
     "Chronos2": _Own(
         ("path", "revision", "device", "dtype", "batch_size", "context_length", "threads"),
@@ -146,6 +153,7 @@ class ModelSpec:
         own: fits the whole panel at once; anything else goes series by series.
         exogenous: reads covariates.
         refit_every: days from one refit to the next; None for a model that is fitted for every origin.
+        local: may be computed by blocks of series: each one's forecast is of its own sales alone.
     """
 
     name: str
@@ -156,6 +164,7 @@ class ModelSpec:
     own: bool
     exogenous: bool
     refit_every: int | None = None
+    local: bool = False
 
     def build(self) -> BaseForecaster:
         """Construct the unfitted forecaster.
@@ -207,6 +216,7 @@ def _read(name: str, spec: str) -> ModelSpec:
             min_history=ISOLATED_MIN_HISTORY,
             own=False,
             exogenous=False,
+            local=True,
         )
     given = _arguments(name, class_name, tree, own)
     try:
@@ -222,6 +232,7 @@ def _read(name: str, spec: str) -> ModelSpec:
         own=True,
         exogenous=own.exogenous,
         refit_every=int(given.get("refit_every", REFIT_EVERY)) if own.refits else None,
+        local=own.local,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -17,13 +17,13 @@ import pyarrow as pa
 from forecast_platform.forecasting.context import PanelContext
 from forecast_platform.forecasting.fallback import fallback_forecast
 from forecast_platform.forecasting.guards import COLD_START, FALLBACK, STATUSES, guard
-from forecast_platform.forecasting.isolated import forecast_each
 from forecast_platform.forecasting.models import ModelSpec
 from forecast_platform.forecasting.panel import Panel, SeriesIndex
+from forecast_platform.forecasting.parts import Part, forecast_part, joined, on_one_line, panel_of_part, rows_of_parts
 
 Array = np.ndarray
-Artifact = Callable[[], bytes] | None
 Artifacts = Mapping[str, Callable[[], bytes]]
+Made = Callable[[Panel, ModelSpec], Part | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,13 @@ class ModelForecast:
 
 
 def forecast_origin(
-    panel: Panel, models: Sequence[ModelSpec], *, horizon: int, artifacts: Artifacts | None = None
+    panel: Panel,
+    models: Sequence[ModelSpec],
+    *,
+    horizon: int,
+    artifacts: Artifacts | None = None,
+    blocks: int = 1,
+    made: Made | None = None,
 ) -> Iterator[ModelForecast]:
     """Forecast the days after ``panel.origin`` by each model in turn.
 
@@ -84,6 +90,8 @@ def forecast_origin(
         horizon: days ahead, H.
         artifacts: by model, what gives the bytes that it learned on its refit day; where that raises, the model fails.
             A model that refits and is not among them learns from the panel itself.
+        blocks: into how many blocks of series the local models' work is cut; no bit depends on it.
+        made: gives a part that was made already, from the part's own panel and model; None for one to be made here.
 
     Yields:
         One ``ModelForecast`` a model, as soon as it is there.
@@ -95,23 +103,27 @@ def forecast_origin(
     fallback = fallback_forecast(panel.y, panel.series.group, horizon=horizon)
     context = PanelContext.of(panel)
     for model in models:
-        yield _forecast(panel, context, model, fallback, horizon, (artifacts or {}).get(model.name))
+        rows = rows_of_parts(panel, model, blocks)
+        artifact = (artifacts or {}).get(model.name)
+        parts = []
+        for at in rows:
+            seen = panel if blocks == 1 else panel_of_part(panel, model, at)
+            part = None if made is None else made(seen, model)
+            shared = context if seen is panel else None
+            parts.append(part or forecast_part(seen, model, horizon=horizon, context=shared, artifact=artifact))
+        yield _guarded(panel, model, joined(parts, rows, horizon=horizon), fallback)
 
 
-def _forecast(
-    panel: Panel, context: PanelContext, model: ModelSpec, fallback: Array, horizon: int, artifact: Artifact
-) -> ModelForecast:
+def _guarded(panel: Panel, model: ModelSpec, part: Part, fallback: Array) -> ModelForecast:
     started = time.perf_counter()
-    mean = status = error = None
-    fallbacks = 0
-    try:
-        raw = _predict(panel, context, model, horizon, artifact)
-        if raw.shape != fallback.shape:
-            raise ValueError(f"{model.class_name} gave forecasts of shape {raw.shape} instead of {fallback.shape}")
-        mean, status = guard(raw, panel.y, fallback, min_history=model.min_history)
-        fallbacks = int(((status == FALLBACK) | (status == COLD_START)).any(axis=1).sum())
-    except Exception as raised:  # whatever a model raises costs its own forecasts only
-        error = " ".join(f"{type(raised).__name__}: {raised}".split())
+    mean = status = None
+    error, fallbacks = part.error, 0
+    if part.mean is not None:
+        try:
+            mean, status = guard(part.mean, panel.y, fallback, min_history=model.min_history)
+            fallbacks = int(((status == FALLBACK) | (status == COLD_START)).any(axis=1).sum())
+        except Exception as raised:  # out of memory, say: no other model's forecasts
+            error = on_one_line(raised)
     return ModelForecast(
         origin=panel.origin,
         model=model.name,
@@ -122,19 +134,5 @@ def _forecast(
         status=status,
         fallbacks=fallbacks,
         error=error,
-        seconds=time.perf_counter() - started,
+        seconds=part.seconds + time.perf_counter() - started,
     )
-
-
-def _predict(panel: Panel, context: PanelContext, model: ModelSpec, horizon: int, artifact: Artifact) -> Array:
-    """n x H of whatever the model says, not guarded."""
-    if not len(panel.series):
-        return np.empty((0, horizon))
-    forecaster = model.build()
-    if not model.own:
-        return forecast_each(forecaster, panel.y, panel.dates, horizon=horizon, min_history=model.min_history)
-    forecaster.in_context(context if artifact is None else replace(context, artifact=artifact()))
-    with_covariates = model.exogenous and bool(panel.covariates)
-    forecaster.fit(panel.y[:, None, :], X=panel.past if with_covariates else None)
-    ahead = forecaster.predict(fh=np.arange(1, horizon + 1), X=panel.future if with_covariates else None)
-    return ahead[:, 0, :]

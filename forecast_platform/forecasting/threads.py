@@ -20,8 +20,13 @@ MOST = 4
 
 def on_all_cores(work: Callable[[S], T], parts: Sequence[S]) -> list[T]:
     """``work`` of every part, in their order."""
-    threads = min(MOST, os.cpu_count() or 1, len(parts))
+    threads = min(MOST, cores(), len(parts))
     if threads < 2:
         return [work(part) for part in parts]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, parts))
+
+
+def cores() -> int:
+    """Cores that this process may use: one for a worker that is pinned to one, however many the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

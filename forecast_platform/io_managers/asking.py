@@ -26,6 +26,7 @@ StatusOf = Callable[[str], str | None]
 """How a run ended, by its id; ``None`` while it has not."""
 
 OPEN_RUNS = "select distinct run_id from forecast_runs where ended_at is null"
+OWN_OPEN = "select count(*) from forecast_runs where run_id = :run_id and ended_at is null"
 END_RUN = """
     update forecast_runs set outcome = :outcome, ended_at = current_timestamp
     where run_id = :run_id and ended_at is null
@@ -35,13 +36,17 @@ END_ORIGIN = "delete from forecast_runs where run_id = :run_id and origin_date =
 
 @dataclass(frozen=True)
 class Asking:
-    """What a step asks for: every model from every origin, by whom and why."""
+    """What a step asks for: every model from every origin, by whom and why.
+
+    ``begun``: an earlier step of the run has logged that it started.
+    """
 
     origins: Sequence[date]
     models: Sequence[str]
     requested_by: str
     reason: str | None = None
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    begun: bool = False
 
 
 @contextmanager
@@ -53,10 +58,28 @@ def on_record(warehouse: Warehouse, asking: Asking, *, run_id: str, status_of: S
     Raises:
         RetryRequested: the warehouse is not to be had just now.
     """
+    begin(warehouse, asking, run_id=run_id, status_of=status_of)
+    with failing(warehouse, run_id=run_id):
+        yield
+
+
+def begin(warehouse: Warehouse, asking: Asking, *, run_id: str, status_of: StatusOf) -> None:
+    """Log that ``asking`` has started, unless an earlier step of the run has and goes on (``Asking.begun``).
+
+    Raises:
+        RetryRequested: the warehouse is not to be had just now.
+    """
     with retrying(), warehouse.transaction(crash_points=False) as session:
         session.lock(forecast_runs.name)
+        if asking.begun and session.scalar(OWN_OPEN, {"run_id": run_id}):
+            return
         _end_others(session, run_id, status_of)
         session.append(forecast_runs, _rows(asking, run_id))
+
+
+@contextmanager
+def failing(warehouse: Warehouse, *, run_id: str) -> Iterator[None]:
+    """Where what is done inside fails, log that what the run has begun failed, and by what."""
     try:
         yield
     except BaseException as error:

@@ -13,7 +13,7 @@ changed nothing, and the next run finds it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
@@ -79,11 +79,12 @@ class VersionCandidate:
 class VersionStream:
     """Candidates in order of origin, made one at a time: an origin is committed before the next one is asked for.
 
-    ``asking`` is logged before the first is asked for.
+    ``asking`` is logged before the first is asked for; ``done`` is called once all of them are on record.
     """
 
     candidates: Iterable[VersionCandidate]
     asking: Asking | None = None
+    done: Callable[[], None] | None = None
 
     def __iter__(self) -> Iterator[VersionCandidate]:
         return iter(self.candidates)

@@ -90,9 +90,11 @@ class LedgerIOManager(WarehouseIOManager):
             raise FrameRefused(f"forecasts: the ledger takes a VersionStream, not {type(obj).__name__}")
         if obj.asking is None:
             self._append_all(context, obj)
-            return
-        with on_record(self.warehouse, obj.asking, run_id=context.run_id, status_of=ended_runs_of(context)):
-            self._append_all(context, obj)
+        else:
+            with on_record(self.warehouse, obj.asking, run_id=context.run_id, status_of=ended_runs_of(context)):
+                self._append_all(context, obj)
+        if obj.done is not None:
+            obj.done()
 
     def _append_all(self, context: OutputContext, obj: VersionStream) -> None:
         table_slice = self._get_table_slice(context, context)

@@ -101,6 +101,11 @@ class Store:
         with suppress(FileNotFoundError):
             self._fs.rm_file(self._path(path))
 
+    def remove_folder(self, folder: str) -> None:
+        """Remove a folder with all that is in it; harmless where it is gone."""
+        with suppress(FileNotFoundError):
+            self._fs.rm(self._path(folder), recursive=True)
+
     def open(self, path: str) -> BinaryIO:
         """Open a file for reading, seekable.
 

@@ -5,7 +5,6 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
@@ -15,11 +14,11 @@ from forecast_platform.assets import model_artifacts as asset
 from forecast_platform.assets.forecasts import build_forecasts_asset
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.days import days_between
-from forecast_platform.features import build_features
 from forecast_platform.forecasting.artifacts import refit_day
 from forecast_platform.io_managers import build_io_managers
 from forecast_platform.settings import Settings
 from forecast_platform.tenant import Tenant
+from forecast_platform_tests.features_on_record import put_features
 
 pytest.importorskip("lightgbm")
 START = date(2026, 1, 1)
@@ -44,29 +43,7 @@ def scope_of(warehouse, tmp_path: Path, spec: str = SPEC) -> TenantScope:
 
 def sell(warehouse, *, more: int = 0, since: date = START) -> None:
     """Put features of five series on record, as days of sales make them; with ``more`` units a day ``since`` a day."""
-    days = pd.date_range(START, LAST)
-    units = np.random.default_rng(1).poisson(4.0, (5, len(days))).astype(float)
-    units[:, np.asarray(days >= pd.Timestamp(since))] += more
-    daily = pd.DataFrame(
-        {
-            "sale_date": np.tile(days, 5),
-            "series_id": np.repeat(np.arange(5, dtype=np.int32), len(days)),
-            "sku": np.repeat([f"sku {n}" for n in range(5)], len(days)),
-            "location": "all",
-            "units": units.reshape(-1),
-            "avg_price": 2.0,
-            "on_promotion": False,
-            "in_stock": True,
-        }
-    )
-    features = build_features(daily, first=START, last=LAST)
-    names = daily.drop_duplicates("series_id")[["series_id", "sku", "location"]].assign(first_seen=pd.Timestamp(START))
-    with warehouse.transaction() as session:
-        if not session.scalar("select count(*) from series"):
-            # dbt's own; a panel looks up prices in it.
-            session.execute(str(sa.schema.CreateTable(tables.daily_sales).compile(dialect=session.dialect)))
-            session.append(tables.series, names)
-        session.replace_days(tables.features, features, START, LAST, asset="features", run_id="test")
+    put_features(warehouse, START, LAST, more=more, since=since)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from forecast_platform.forecasting import forecast_origin, model_specs
 from forecast_platform.forecasting.guards import COLD_START, FALLBACK, MODEL
-from forecast_platform.forecasting.isolated import EverySeriesFailed, forecast_each
+from forecast_platform.forecasting.isolated import forecast_each
 from forecast_platform_tests.forecasting.demand import awkward, ordinary, panel_of
 
 SPECS = (
@@ -82,8 +82,10 @@ def test_a_series_that_raises_gets_the_fallback_and_the_others_their_own_forecas
 def test_a_forecaster_that_fails_for_every_series_fails_as_a_model():
     model = model_specs({"theirs": "RecursiveTabularRegressionForecaster(estimator=Ridge(), window_length=500)"})[-1]
     panel = panel_of(np.ones((3, 120)))
-    with pytest.raises(EverySeriesFailed, match=r"\w+Error: "):
-        forecast_each(model.build(), panel.y, panel.dates, horizon=3, min_history=20)
+    attempt = forecast_each(model.build(), panel.y, panel.dates, horizon=3, min_history=20)
+    assert (attempt.tried, attempt.failed, attempt.first[0]) == (3, 3, 0)
+    (got,) = forecast_origin(panel, [model], horizon=3)
+    assert got.error == f"EverySeriesFailed: {attempt.first[1]}" and got.mean is None
 
 
 FOREST = "RecursiveTabularRegressionForecaster(estimator=RandomForestRegressor(n_estimators=3{}), window_length=7)"
@@ -136,6 +138,6 @@ def test_random_numbers_of_either_kind_repeat(source):
     runs = []
     for seed in (1, 2):
         np.random.seed(seed)
-        runs.append(forecast_each(drawing_forecaster(source), panel.y, panel.dates, horizon=1, min_history=20))
+        runs.append(forecast_each(drawing_forecaster(source), panel.y, panel.dates, horizon=1, min_history=20).mean)
     assert np.isfinite(runs[0]).all()
     assert np.array_equal(runs[0], runs[1])

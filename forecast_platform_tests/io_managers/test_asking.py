@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 import pytest
 from dagster import RetryRequested
 
-from forecast_platform.io_managers.asking import LONGEST, Asking, end_origin, on_record
+from forecast_platform.io_managers.asking import LONGEST, Asking, begin, end_origin, failing, on_record
 from forecast_platform.io_managers.warehouse import Warehouse
 
 ORIGINS = (date(2026, 1, 5), date(2026, 1, 6))
@@ -76,3 +77,19 @@ def test_a_step_that_is_tried_again_in_its_run_closes_its_first_try(warehouse: W
     with on_record(warehouse, asking(1), run_id="one", status_of=going_on):
         outcomes = sorted(row[2] for row in rows(warehouse))
     assert outcomes == ["failed: the run ended without a word (tried again in the same run)"] * 4 + ["started"] * 4
+
+
+def test_a_later_step_of_the_run_goes_on_with_what_an_earlier_one_has_begun(warehouse: Warehouse):
+    later = dataclasses.replace(asking(5), begun=True)
+    begin(warehouse, asking(), run_id="one", status_of=going_on)
+    with on_record(warehouse, later, run_id="one", status_of=going_on):
+        assert rows(warehouse) == each("one", "started", False)
+    # Where the earlier step's were ended by a failure, or were another run's, they begin anew.
+    with pytest.raises(ValueError), failing(warehouse, run_id="one"):
+        raise ValueError("no")
+    with on_record(warehouse, later, run_id="one", status_of=going_on):
+        assert sorted(rows(warehouse)) == sorted(
+            [*each("one", "started", False), *each("one", "failed: ValueError: no", True)]
+        )
+    with on_record(warehouse, later, run_id="two", status_of=going_on):
+        assert [row for row in rows(warehouse) if row[0] == "two"] == each("two", "started", False)
