@@ -7,13 +7,15 @@ them nor disable the triggers that keep ledgers append-only. Locks are advisory 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from datetime import date
 from typing import Any
 
 import psycopg2
 import psycopg2.extensions
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as csv
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
@@ -73,6 +75,8 @@ class PostgresSession(Session):
         return _parsed(buffer, fields)
 
     def insert(self, table: sa.Table, rows: pa.Table) -> None:
+        if table.info.get("by_month"):
+            self.months(table, pc.unique(rows[table.info["partition"]]).to_pylist())
         names = ", ".join(f'"{name}"' for name in rows.column_names)
         with self.connection.cursor() as cursor:
             for start in range(0, rows.num_rows, ROWS_PER_COPY):
@@ -85,6 +89,10 @@ class PostgresSession(Session):
                 )
                 buffer.seek(0)
                 cursor.copy_expert(f'copy "{table.name}" ({names}) from stdin (format csv)', buffer)
+
+    def months(self, table: sa.Table, days: Collection[date]) -> None:
+        for month in sorted({day.replace(day=1) for day in days}):
+            self.execute("select ledger_month(:ledger, :month)", {"ledger": table.name, "month": month})
 
     def lock(self, name: str) -> None:
         self.execute("select pg_advisory_xact_lock(hashtextextended(:name, 0))", {"name": self.lock_name(name)})

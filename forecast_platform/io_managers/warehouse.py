@@ -11,7 +11,7 @@ import random
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -81,6 +81,9 @@ class Session(ABC):
     @abstractmethod
     def lock(self, name: str) -> None:
         """Wait for the tenant's lock ``name`` and hold it until the transaction ends."""
+
+    def months(self, table: sa.Table, days: Collection[date]) -> None:
+        """Make room for rows of ``days`` in a table that is kept by month; nothing to do where months are not apart."""
 
     def frame(
         self, query: Query, parameters: Parameters | None = None, *, like: sa.Table | None = None
