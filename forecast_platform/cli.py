@@ -24,6 +24,7 @@ import click
 from forecast_platform import logs
 from forecast_platform import settings as platform_settings
 from forecast_platform.alerts_cli import alerts
+from forecast_platform.archive_cli import archive
 from forecast_platform.arguments import DAY, CommandLineError, one_line_errors
 from forecast_platform.audit_cli import audit
 from forecast_platform.dbt_process import PROCESSES
@@ -51,7 +52,7 @@ def main() -> None:
         logs.configure(platform_settings.load(), command=True)
 
 
-for command in (models, audit, report, alerts, post, consume):
+for command in (models, audit, archive, report, alerts, post, consume):
     main.add_command(command)
 
 

@@ -16,7 +16,7 @@ from forecast_platform import migrations, tables
 from forecast_platform.io_managers.warehouse import Warehouse, open_warehouse
 from forecast_platform.migrations import tenants
 from forecast_platform_tests.conftest import drop_tenant, run_autocommitted
-from forecast_platform_tests.io_managers.test_ledger import A, DAY, append, candidate, know_series
+from forecast_platform_tests.io_managers.test_ledger import DAY, A, append, candidate, know_series
 
 PARTITIONS = "select cast(relid as text) from pg_partition_tree('forecasts') where isleaf order by 1"
 
@@ -40,7 +40,8 @@ def test_what_was_on_record_moves_into_months_below_the_same_views(postgres_url:
         postgres_url,
         f"""
         set search_path to "{tenant}";
-        insert into forecasts select date '2025-12-30' + n, 1, 1, 1, n + 0.25, 'it''s 100%' from generate_series(0, 40) n;
+        insert into forecasts
+          select date '2025-12-30' + n, 1, 1, 1, n + 0.25, 'it''s 100%' from generate_series(0, 40) n;
         set role "{tenant}";
         create view by_day as select origin_date, mean, status, ':x' as label from forecasts;
         create view of_that as select count(*) as n, sum(mean) as mean, max(status) as status from by_day;

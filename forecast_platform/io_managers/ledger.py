@@ -195,6 +195,7 @@ def append_version(session: Session, candidate: VersionCandidate, *, run_id: str
 def _append(session: Session, candidate: VersionCandidate, history: Sequence[Version]) -> Appended:
     rows = ledger_rows(session, candidate)
     if any(version.series > 0 for version in history):
+        session.recall([candidate.origin_date])
         new = differing_series(rows, newest_on_record(session, candidate.origin_date, history))
     else:
         new = _series_of(rows, candidate.horizon)

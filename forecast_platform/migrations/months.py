@@ -12,7 +12,7 @@ from alembic import op
 
 CREATE_FUNCTION = """
 create function ledger_month(ledger text, day date) returns text language plpgsql security definer
-set search_path from current as $$
+set search_path to "{schema}", pg_temp as $$
 declare
   first_day date := date_trunc('month', day);
   next_month date := first_day + interval '1 month';
@@ -24,7 +24,8 @@ begin
   if to_regclass(quote_ident(part)) is null then
     perform pg_advisory_xact_lock(hashtextextended(current_schema || '.ledger_month', 0));
     if not exists (select from pg_class where relname = part and relnamespace = to_regnamespace(current_schema)) then
-      execute format('create table %I (like %I including defaults including constraints including storage)', part, ledger);
+      execute format('create table %I (like %I including defaults including constraints including storage)',
+        part, ledger);
       execute format('create trigger append_only before update or delete or truncate on %I'
         ' for each statement execute function refuse_change()', part);
       execute format('alter table %I attach partition %I for values from (%L) to (%L)',
@@ -37,8 +38,9 @@ end $$
 """The tenant's role owns no ledger and may make no partition of one; this makes one for it, and nothing else.
 
 A table is made and then attached: ``create table … partition of`` would keep everybody out of the whole ledger until
-the writer's commit, attaching keeps out only who attaches. A trigger for each statement is not inherited. The second look, behind the lock,
-is a query, because ``to_regclass`` answers from a cache that does not know yet what another writer has committed.
+the writer's commit, attaching keeps out only who attaches. A trigger for each statement is not inherited. The second
+look, behind the lock, is a query: ``to_regclass`` answers from a cache that misses what another writer just committed.
+Temporary tables of the caller, which may be called like a ledger, are looked at last.
 """
 
 DEPENDENT_VIEWS = """
@@ -52,13 +54,15 @@ with recursive dependents as (
   join pg_rewrite r on r.oid = d.objid and d.classid = 'pg_rewrite'::regclass
   where r.ev_class <> dependents.view
 )
-select format('%I.%I', n.nspname, c.relname) as name, c.relkind, r.rolname as owner, pg_get_viewdef(c.oid) as definition,
+select format('%I.%I', n.nspname, c.relname) as name, c.relkind, r.rolname as owner,
+  pg_get_viewdef(c.oid) as definition,
   array(select format('grant %s on %I.%I to %s', a.privilege_type, n.nspname, c.relname,
       case when a.grantee = 0 then 'public' else quote_ident(g.rolname) end)
     from aclexplode(c.relacl) a left join pg_roles g on g.oid = a.grantee where a.grantee <> c.relowner) as grants,
   obj_description(c.oid, 'pg_class') as comment
 from (select view, max(depth) as depth from dependents group by view) as found
-join pg_class c on c.oid = found.view join pg_namespace n on n.oid = c.relnamespace join pg_roles r on r.oid = c.relowner
+join pg_class c on c.oid = found.view
+join pg_namespace n on n.oid = c.relnamespace join pg_roles r on r.oid = c.relowner
 order by found.depth, c.oid
 """
 
@@ -70,7 +74,8 @@ def keep_by_month(indexes: dict[str, Sequence[str]]) -> None:
         indexes: by table the columns of its block range index.
     """
     bind = op.get_bind()
-    op.execute(CREATE_FUNCTION)
+    schema = bind.execute(sa.text("select current_schema()")).scalar_one()
+    op.execute(CREATE_FUNCTION.format(schema=schema))
     op.execute("revoke all on function ledger_month(text, date) from public")
     for table, columns in indexes.items():
         views = _taken_down(bind, table)
