@@ -5,10 +5,12 @@ As long as nothing is archived the ledger is its table. What is moved, and in wh
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
+import fsspec
 import sqlalchemy as sa
 
 from forecast_platform.days import next_month
@@ -54,11 +56,19 @@ def let_go(connection: duckdb.DuckDBPyConnection, table: sa.Table, files: Sequen
 
 def make_readable(connection: duckdb.DuckDBPyConnection, url: str) -> None:
     """Let a connection read the archive's files wherever fsspec reads them; DuckDB reads local ones by itself."""
-    import fsspec
-
-    protocol = fsspec.utils.get_protocol(url)
-    if protocol not in ("file", "local"):
+    if (protocol := _foreign(url)) is not None:
         connection.register_filesystem(fsspec.filesystem(protocol))
+
+
+def told_to_dbt(url: str | None) -> dict[str, str]:
+    """The variable from which dbt's profile makes its connections read the archive's files; see ``make_readable``."""
+    protocol = None if url is None else _foreign(url)
+    return {} if protocol is None else {"PIPELINE_DUCKDB_FILESYSTEMS": json.dumps([{"fs": protocol}])}
+
+
+def _foreign(url: str) -> str | None:
+    protocol = fsspec.utils.get_protocol(url)
+    return None if protocol in ("file", "local") else protocol
 
 
 def _show(connection: duckdb.DuckDBPyConnection, table: sa.Table, files: Sequence[str]) -> None:

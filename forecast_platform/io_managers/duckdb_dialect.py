@@ -112,6 +112,7 @@ class DuckDBWarehouse(Warehouse):
             "PIPELINE_BACKEND": self.backend,
             "PIPELINE_DUCKDB_PATH": str(self.path),
             "PIPELINE_SCHEMA": self.schema,
+            **duckdb_archive.told_to_dbt(self.archive),
         }
 
     @contextmanager
