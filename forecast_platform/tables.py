@@ -243,12 +243,14 @@ forecast_versions = _table(
     _required("inputs", Text),
     _required("series", Integer),
     _required("live", Boolean),
+    Column("horizons", SmallInteger),
     key=("version_id",),
     write="append",
     unique=(("digest",),),
     description=(
         "What made one model's forecasts of one origin. `inputs` is a JSON summary of what was read; `series` counts"
-        " the series this version appended; `live` says it was made before its first target day closed."
+        " the series this version appended; `live` says it was made before its first target day closed; `horizons`"
+        " counts those kept of each series, and is null where all are."
     ),
 )
 

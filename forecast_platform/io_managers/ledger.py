@@ -48,6 +48,7 @@ class VersionCandidate:
         input_digest: digest of everything that decides the numbers, origin and model included; of the series asked
             for, too, so that a run over some series is told from a run over all.
         live: made before its first target day closed.
+        kept: the horizons that are kept of each series, of a model that is not kept in full; ``None``: all.
         forecasts: ``mean`` and ``status`` by ``horizon`` 1..H for each series, named by ``series_id`` or by ``sku``
             and ``location``; ``None`` where nothing was computed.
         fallbacks: series whose numbers are the fallback's.
@@ -64,6 +65,7 @@ class VersionCandidate:
     input_digest: str
     live: bool
     forecasts: pd.DataFrame | None
+    kept: tuple[int, ...] | None = None
     fallbacks: int = 0
     outcome: str = "computed"
     requested_by: str = "dagster"
@@ -153,7 +155,7 @@ def recorded_versions(source: Warehouse | Session, first: date, last: date) -> R
             return recorded_versions(session, first, last)
     v = forecast_versions.c
     query = (
-        sa.select(v.origin_date, v.model, v.version_id, v.digest, v.series, v.horizon)
+        sa.select(v.origin_date, v.model, v.version_id, v.digest, v.series, sa.func.coalesce(v.horizons, v.horizon))
         .where(v.origin_date.between(first, last))
         .order_by(v.version_id)
     )
@@ -193,12 +195,13 @@ def append_version(session: Session, candidate: VersionCandidate, *, run_id: str
 
 
 def _append(session: Session, candidate: VersionCandidate, history: Sequence[Version]) -> Appended:
-    rows = ledger_rows(session, candidate)
+    rows = kept_rows(ledger_rows(session, candidate), candidate)
+    per_series = candidate.horizon if candidate.kept is None else len(candidate.kept)
     if any(version.series > 0 for version in history):
         session.recall([candidate.origin_date])
-        new = differing_series(rows, newest_on_record(session, candidate.origin_date, history))
+        new = differing_series(rows, kept_rows(newest_on_record(session, candidate.origin_date, history), candidate))
     else:
-        new = _series_of(rows, candidate.horizon)
+        new = _series_of(rows, per_series)
     digest = next_digest(history, candidate.input_digest)
     _require_free(session, candidate, digest)
     version_id = session.scalar(sa.select(sa.func.coalesce(sa.func.max(forecast_versions.c.version_id), 0))) + 1
@@ -214,13 +217,14 @@ def _append(session: Session, candidate: VersionCandidate, history: Sequence[Ver
             "inputs": [json.dumps(candidate.inputs, sort_keys=True)],
             "series": [len(new)],
             "live": [candidate.live],
+            "horizons": pd.array([None if candidate.kept is None else per_series], dtype="Int16"),
         }
     )
     session.append(forecast_versions, version)
     crash_point("after_version")
     if len(new):
         kept = rows
-        if len(new) * candidate.horizon < rows.num_rows:
+        if len(new) * per_series < rows.num_rows:
             kept = rows.filter(pc.is_in(rows["series_id"], pa.array(new, pa.int32())))
         position = kept.column_names.index("version_id")
         ids = pa.array(np.full(kept.num_rows, version_id, dtype=np.int32))
@@ -258,6 +262,17 @@ def ledger_rows(session: Session, candidate: VersionCandidate) -> pa.Table:
     if len(unknown):
         raise FrameRefused(f"{where}: series_id {unknown[0]} is not in series ({len(unknown)} such)")
     return rows
+
+
+def kept_rows(rows: pa.Table, candidate: VersionCandidate) -> pa.Table:
+    """Of whole forecasts the horizons that are kept of the candidate's model.
+
+    Of those on record too, before the two are compared: a model that was kept in full before has no new numbers only
+    because fewer of them are kept now.
+    """
+    if candidate.kept is None:
+        return rows
+    return rows.filter(pc.is_in(rows["horizon"], pa.array(candidate.kept, rows.schema.field("horizon").type)))
 
 
 def _series_of(rows: pa.Table, horizon: int) -> np.ndarray:

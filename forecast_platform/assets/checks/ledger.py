@@ -140,7 +140,7 @@ def _declared(session: Session, asset: str, origins: Collection[date]) -> dict[t
     """Rows that the ledger says each batch appended; batches that appended none are left out."""
     if asset == tables.forecasts.name:
         v = tables.forecast_versions.c
-        query = sa.select(v.origin_date, v.version_id, v.series * v.horizon).where(
+        query = sa.select(v.origin_date, v.version_id, v.series * sa.func.coalesce(v.horizons, v.horizon)).where(
             v.origin_date.in_(sorted(origins)), v.series > 0
         )
     else:
