@@ -31,6 +31,7 @@ from forecast_platform.dbt_process import PROCESSES
 from forecast_platform.events_cli import consume, post
 from forecast_platform.leaving import leave_after
 from forecast_platform.models_cli import models
+from forecast_platform.pruning_cli import prune
 from forecast_platform.report_cli import report
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def main() -> None:
         logs.configure(platform_settings.load(), command=True)
 
 
-for command in (models, audit, archive, report, alerts, post, consume):
+for command in (models, audit, archive, prune, report, alerts, post, consume):
     main.add_command(command)
 
 

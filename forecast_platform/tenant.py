@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from forecast_platform.accuracy.champions import FLOOR
 from forecast_platform.alerts.settings import Alerts
 from forecast_platform.forecasting import model_specs
+from forecast_platform.retention import Prunable, too_short
 from forecast_platform.sources.shapes import FactSources, SalesSource
 
 FactName = Literal["items", "locations", "suppliers", "plan", "covariates", "inventory_levels"]
@@ -163,6 +164,9 @@ class Tenant(BaseModel):
     )
     calibration_window: int = Field(56, ge=7, le=730, description="days of stored errors that intervals rest on")
     champion_window: int = Field(84, ge=14, le=730, description="days of stored errors that champions rest on")
+    retention: dict[Prunable, Annotated[int, Field(ge=1)]] = Field(
+        {}, description="days for which partitions of a table are kept, by table; default: for ever"
+    )
     publication: Publication = Field(Publication(), description="how the published model is chosen")
     reconciliation: Literal["bottom_up", "ols", "mint_shrink"] = Field(
         "bottom_up", description="how forecasts of locations, categories and the total are made to add up"
@@ -246,6 +250,13 @@ class Tenant(BaseModel):
                 f"kept_in_full lacks {', '.join(sorted(needed - set(self.kept_in_full)))}: what may be published, and"
                 f" {FLOOR} that it is measured against, are kept at every horizon"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _retention(self) -> Self:
+        problems = too_short(self)
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
     @property
