@@ -119,9 +119,10 @@ class Automation(BaseModel):
     rerun_cron: str = Field(
         "0 4 * * 0", description="when facts and errors of the last days are made again, local time"
     )
+    prune_cron: str = Field("0 5 * * 0", description="when what `retention` no longer keeps is taken away, local time")
     rerun_days: int = Field(14, ge=1, le=365, description="how many closed days that are")
 
-    @field_validator("rerun_cron")
+    @field_validator("rerun_cron", "prune_cron")
     @classmethod
     def _cron(cls, text: str) -> str:
         from dagster._utils.schedules import is_valid_cron_string

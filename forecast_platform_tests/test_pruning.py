@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from forecast_platform.assets.scope import TenantScope
+from forecast_platform.automation.pruning import build_prune_schedules
 from forecast_platform.io_managers.warehouse import PartitionState, Warehouse
 from forecast_platform.io_managers.windows import WindowIncomplete, materialized
 from forecast_platform.pruning import old_days, prune
@@ -106,3 +107,11 @@ def test_a_retention_shorter_than_what_reads_the_table_is_refused(table):
 def test_the_window_that_reads_farthest_is_named_with_its_length():
     with pytest.raises(ValidationError, match=r"champion_window \(365 days\) \+ automation.rerun_days \(14\). Keep it"):
         tenant(champion_window=365, retention={"error_sums": 200})
+
+
+def test_a_tenant_with_a_retention_is_pruned_by_schedule(scope: TenantScope):
+    (schedule,) = build_prune_schedules(scope)
+    assert schedule.cron_schedule == scope.tenant.automation.prune_cron
+    assert schedule.job.execute_in_process().success
+    assert old_days(scope) == []
+    assert build_prune_schedules(TenantScope(scope.name, tenant(), scope.settings)) == []

@@ -251,7 +251,7 @@ def ledger_rows(session: Session, candidate: VersionCandidate) -> pa.Table:
             known.astype({"sku": "object", "location": "object"}), how="left", on=["sku", "location"]
         )
         frame = named.drop(columns=["sku", "location"])
-    rows = to_arrow(frame.assign(origin_date=pd.Timestamp(candidate.origin_date), version_id=0), forecasts)
+    rows = to_arrow(frame.assign(**_same_for_all(candidate.origin_date, len(frame))), forecasts)
     if not in_order(rows, ("series_id", "horizon")):
         rows = rows.sort_by([("series_id", "ascending"), ("horizon", "ascending")])
     horizons, steps = rows["horizon"].to_numpy(), np.arange(1, candidate.horizon + 1)
@@ -262,6 +262,12 @@ def ledger_rows(session: Session, candidate: VersionCandidate) -> pa.Table:
     if len(unknown):
         raise FrameRefused(f"{where}: series_id {unknown[0]} is not in series ({len(unknown)} such)")
     return rows
+
+
+def _same_for_all(origin: date, rows: int) -> dict[str, pd.api.extensions.ExtensionArray | np.ndarray]:
+    """The columns that are one value over all rows, in the ledger's types: a cast of them took as long as ``mean``."""
+    days = pd.array(pa.array(np.full(rows, origin, dtype="datetime64[D]")), dtype=pd.ArrowDtype(pa.date32()))
+    return {"origin_date": days, "version_id": np.zeros(rows, dtype=np.int32)}
 
 
 def kept_rows(rows: pa.Table, candidate: VersionCandidate) -> pa.Table:
