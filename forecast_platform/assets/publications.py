@@ -122,7 +122,7 @@ def _batches(context: dg.AssetExecutionContext, scope: TenantScope, first: date,
             yield Batch(origin, "", CODE_VERSION, {}, digest, None)
             continue
         with scope.warehouse.reading() as session:
-            session.recall([origin])
+            session.recall([origin], "forecasts", "forecast_intervals")
             chosen = choose_versions(session, origin, order)
             require_fit(session, origin, chosen, horizon=scope.tenant.horizon)
         figures = _figures(chosen)

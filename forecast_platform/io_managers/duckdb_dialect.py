@@ -74,7 +74,7 @@ class DuckDBSession(Session):
     def let_go(self, table: sa.Table, files: Sequence[str]) -> None:
         duckdb_archive.let_go(self.connection, table, files)
 
-    def recall(self, days: Collection[date]) -> None:
+    def recall(self, days: Collection[date], *ledgers: str) -> None:
         """Nothing to do: a ledger with archived months is a view over its table and their files."""
 
 

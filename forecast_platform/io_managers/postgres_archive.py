@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from forecast_platform.days import month_of
 from forecast_platform.tables import BY_MONTH, metadata
 
 if TYPE_CHECKING:
@@ -25,13 +26,13 @@ def take_out(session: PostgresSession, table: sa.Table, month: date) -> None:
     session.execute(f"drop table {part}")
 
 
-def recall(session: PostgresSession, days: Collection[date]) -> None:
+def recall(session: PostgresSession, days: Collection[date], ledgers: Collection[str]) -> None:
     """Copy the archived rows of some origins to where the session's queries of the ledgers find them.
 
     A session that only reads may make no temporary table: it makes them in a transaction of their own and begins again.
     No month leaves meanwhile: the ledgers are locked against that before anything is looked up.
     """
-    while wanted := _wanted(session, days):
+    while wanted := _wanted(session, days, ledgers):
         if session.read_only:
             session.connection.rollback()
             session.begin(read_only=False)
@@ -44,18 +45,20 @@ def recall(session: PostgresSession, days: Collection[date]) -> None:
             session.begin(read_only=True)
 
 
-def _wanted(session: PostgresSession, days: Collection[date]) -> dict[tuple[str, str], list[date]]:
+def _wanted(
+    session: PostgresSession, days: Collection[date], ledgers: Collection[str]
+) -> dict[tuple[str, str], list[date]]:
     """What is archived of ``days`` and not recalled yet: origins by ledger and file."""
     from forecast_platform.io_managers.archive import archived
 
-    ledgers = ", ".join(session.held(table) for table in BY_MONTH)
-    session.execute(f"lock table {ledgers} in access share mode")
+    locked = ", ".join(session.held(table) for table in BY_MONTH)
+    session.execute(f"lock table {locked} in access share mode")
     wanted: dict[tuple[str, str], list[date]] = {}
     for move in archived(session):
         origins = [
             day
             for day in sorted(set(days))
-            if day.replace(day=1) == move.month and (move.location, day) not in session.recalled
+            if move.asset in ledgers and month_of(day) == move.month and (move.location, day) not in session.recalled
         ]
         if origins:
             wanted[move.asset, move.location] = origins

@@ -24,6 +24,7 @@ from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from forecast_platform.io_managers import postgres_archive
 from forecast_platform.io_managers.statements import Query, statement
 from forecast_platform.io_managers.warehouse import Parameters, Session, Warehouse, WarehouseError, WarehouseUnavailable
+from forecast_platform.tables import BY_MONTH
 
 ROWS_PER_COPY = 200_000
 """Bounds the memory of one COPY; 500,000 rows of ten columns take 1.0 s this way (9 to 77 s with ``to_sql``)."""
@@ -116,8 +117,8 @@ class PostgresSession(Session):
     def let_go(self, table: sa.Table, files: Sequence[str]) -> None:
         """Nothing to do: the ledger's own table never knew of the files."""
 
-    def recall(self, days: Collection[date]) -> None:
-        postgres_archive.recall(self, days)
+    def recall(self, days: Collection[date], *ledgers: str) -> None:
+        postgres_archive.recall(self, days, ledgers or tuple(table.name for table in BY_MONTH))
 
     def lock(self, name: str) -> None:
         self.execute("select pg_advisory_xact_lock(hashtextextended(:name, 0))", {"name": self.lock_name(name)})

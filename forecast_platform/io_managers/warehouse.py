@@ -99,8 +99,11 @@ class Session(ABC):
         """A ledger's archive now consists of ``files``, fewer than before: rows came back. By the owner."""
 
     @abstractmethod
-    def recall(self, days: Collection[date]) -> None:
+    def recall(self, days: Collection[date], *ledgers: str) -> None:
         """Make the archived rows of some origins readable in this session, under the ledgers' own names.
+
+        Args:
+            ledgers: only of these; without one, of all.
 
         To be asked before anything else of a session that only reads: it may begin its transaction again. Where
         nothing is archived it costs a look into ``ledger_moves``.

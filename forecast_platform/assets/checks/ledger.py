@@ -98,7 +98,8 @@ def _verify(state: sa.Connection, session: Session, tenant: str, asset: str, ori
             sa.select(seals.origin_date, seals.batch, seals.rows, seals.digest).where(of_origins)
         )
     }
-    session.recall(origins)
+    if asset in {table.name for table in tables.BY_MONTH}:
+        session.recall(origins, asset)
     declared = _declared(session, asset, origins)
     found = {key: seal for origin in sorted(origins) for key, seal in _contents(session, asset, origin).items()}
     problems = [
