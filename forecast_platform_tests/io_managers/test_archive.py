@@ -11,7 +11,13 @@ import pandas as pd
 import pytest
 
 from forecast_platform.io_managers import archive
-from forecast_platform.io_managers.archive import ArchiveError, archive_month, archived, restore_month
+from forecast_platform.io_managers.archive import (
+    ArchiveError,
+    archive_month,
+    archived,
+    require_in_warehouse,
+    restore_month,
+)
 from forecast_platform.io_managers.batches import Batch, append_batch
 from forecast_platform.io_managers.warehouse import Session, Warehouse, open_warehouse
 from forecast_platform.tables import forecast_intervals, forecasts
@@ -269,3 +275,15 @@ def test_a_session_finds_what_it_recalled_once_only(ledger: Warehouse):
         for days in (ORIGINS[:1], ORIGINS[:2], ORIGINS):
             session.recall(days)
         assert rows_of(session) == before
+
+
+def test_sql_of_another_process_is_refused_origins_that_it_cannot_see(ledger: Warehouse):
+    archive_month(ledger, forecasts, JANUARY)
+    require_in_warehouse(ledger, "forecasts", FEBRUARY, ORIGINS[-1], wanted_by="forecast_errors")
+    require_in_warehouse(ledger, "forecast_intervals", JANUARY, ORIGINS[-1], wanted_by="interval_scores")
+    if ledger.backend == "duckdb":
+        require_in_warehouse(ledger, "forecasts", JANUARY, ORIGINS[-1], wanted_by="forecast_errors")
+        return
+    words = rf"2024-01 of it is in the archive.* archive --tenant {ledger.tenant} --restore 2024-01"
+    with pytest.raises(ArchiveError, match=words):
+        require_in_warehouse(ledger, "forecasts", ORIGINS[1], ORIGINS[-1], wanted_by="forecast_errors")
