@@ -123,6 +123,7 @@ def audit(
         NothingToAudit: naming near SKUs, the locations, the origins or the models there are.
     """
     with scope.warehouse.reading() as session:
+        session.recall([origin])
         found = _series(session, scope.name, sku, location)
         asked = {"origin": origin, "series": found["series_id"]}
         versions = _rows(session, VERSIONS, {"origin": origin})

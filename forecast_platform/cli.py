@@ -24,12 +24,14 @@ import click
 from forecast_platform import logs
 from forecast_platform import settings as platform_settings
 from forecast_platform.alerts_cli import alerts
+from forecast_platform.archive_cli import archive
 from forecast_platform.arguments import DAY, CommandLineError, one_line_errors
 from forecast_platform.audit_cli import audit
 from forecast_platform.dbt_process import PROCESSES
 from forecast_platform.events_cli import consume, post
 from forecast_platform.leaving import leave_after
 from forecast_platform.models_cli import models
+from forecast_platform.pruning_cli import prune
 from forecast_platform.report_cli import report
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def main() -> None:
         logs.configure(platform_settings.load(), command=True)
 
 
-for command in (models, audit, report, alerts, post, consume):
+for command in (models, audit, archive, prune, report, alerts, post, consume):
     main.add_command(command)
 
 

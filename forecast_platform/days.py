@@ -25,3 +25,13 @@ def ranges(days: Iterable[date]) -> list[tuple[date, date]]:
 def in_words(days: Iterable[date]) -> str:
     """Days as a person would write them: ``2026-01-03 to 2026-01-05, 2026-01-09``."""
     return ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in ranges(days))
+
+
+def month_of(day: date) -> date:
+    """The first day of a day's month."""
+    return day.replace(day=1)
+
+
+def next_month(day: date) -> date:
+    """The first day of the month after a day's."""
+    return (month_of(day) + timedelta(days=32)).replace(day=1)

@@ -75,6 +75,11 @@ def pin(
     known = [each.name for each in model_specs(scope.tenant.models)]
     if model is not None and model not in known:
         raise CommandLineError(f"--model {model}: no such model; {tenant} has {', '.join(known)}")
+    if model is not None and model not in scope.tenant.publishable_models:
+        raise CommandLineError(
+            f"--model {model}: {tenant} keeps it at some horizons only, and publishes"
+            f" {', '.join(scope.tenant.publishable_models)}; add it to kept_in_full in {tenant}/defs.yaml first"
+        )
     day = _day(scope, since)
     with scope.warehouse.transaction() as session:
         _require_series(session, tenant, sku, location)

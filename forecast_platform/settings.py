@@ -32,6 +32,7 @@ class Settings:
         warehouse: ``duckdb:///folder`` (one file a tenant in it) or ``postgresql://user:password@host/database``.
         landing: fsspec URL under which everything that arrives is kept as it came.
         artifacts: fsspec URL under which what models learned is kept; default: ``artifacts`` under ``home``.
+        archive: fsspec URL under which old months of the ledgers are kept; default: ``archive`` under ``home``.
         reports: fsspec URL under which the daily reports are written; default: ``reports`` under ``home``.
         state: SQLAlchemy URL of the platform's state, ``sqlite:///file`` (default, under ``home``) or ``postgresql://…``.
         tenants: folder with one folder a tenant, each with a ``defs.yaml``; default: ``defs`` of this package.
@@ -52,6 +53,7 @@ class Settings:
     warehouse: str
     landing: str
     artifacts: str | None = None
+    archive: str | None = None
     reports: str | None = None
     state: str | None = None
     tenants: str | None = None
@@ -71,6 +73,10 @@ class Settings:
     @property
     def artifacts_url(self) -> str:
         return self.artifacts or (Path(self.home) / "artifacts").as_uri()
+
+    @property
+    def archive_url(self) -> str:
+        return self.archive or (Path(self.home) / "archive").as_uri()
 
     @property
     def reports_url(self) -> str:

@@ -61,9 +61,12 @@ def _table(
     enforce_key: bool = True,
     unique: tuple[tuple[str, ...], ...] = (),
     checks: tuple[str, ...] = (),
+    by_month: bool = False,
     description: str,
 ) -> Table:
     """Declare a table. ``enforce_key=False`` leaves the key to the IO manager's check (see ``forecasts``).
+
+    ``by_month``: PostgreSQL keeps the months of the partition column apart, and old months may move to the archive.
 
     ``checks`` are conditions that each row meets, in SQL that both databases read alike (NaN is greater than infinity
     in both).
@@ -75,7 +78,7 @@ def _table(
         *([PrimaryKeyConstraint(*key)] if enforce_key else []),
         *(UniqueConstraint(*names) for names in unique),
         *(CheckConstraint(condition) for condition in checks),
-        info={"key": key, "write": write, "partition": partition, "owner": owner},
+        info={"key": key, "write": write, "partition": partition, "owner": owner, "by_month": by_month},
         comment=description,
     )
 
@@ -96,6 +99,17 @@ partition_log = _table(
     key=("asset", "day"),
     write="log",
     description="Which partition holds what, written in the transaction of the data itself.",
+)
+
+pruned_days = _table(
+    "pruned_days",
+    _required("asset", Text),
+    _required("day", Date),
+    _required("rows", BigInteger),
+    _required("pruned_at", TIMESTAMP),
+    key=("asset", "day"),
+    write="log",
+    description="Partitions whose rows were taken away for their age, as the tenant's settings say; not on record.",
 )
 
 landed_batches = _table(
@@ -229,12 +243,14 @@ forecast_versions = _table(
     _required("inputs", Text),
     _required("series", Integer),
     _required("live", Boolean),
+    Column("horizons", SmallInteger),
     key=("version_id",),
     write="append",
     unique=(("digest",),),
     description=(
         "What made one model's forecasts of one origin. `inputs` is a JSON summary of what was read; `series` counts"
-        " the series this version appended; `live` says it was made before its first target day closed."
+        " the series this version appended; `live` says it was made before its first target day closed; `horizons`"
+        " counts those kept of each series, and is null where all are."
     ),
 )
 
@@ -251,6 +267,7 @@ forecasts = _table(
     partition="origin_date",
     # A row-level key costs DuckDB four times the time and space; versions are unique and written whole.
     enforce_key=False,
+    by_month=True,
     checks=("mean > CAST('-Infinity' AS DOUBLE PRECISION) AND mean < CAST('Infinity' AS DOUBLE PRECISION)",),
     description="Every prediction ever made. Rows are appended and never changed.",
 )
@@ -324,6 +341,7 @@ forecast_intervals = _table(
     write="append",
     partition="origin_date",
     enforce_key=False,
+    by_month=True,
     checks=("q025 >= 0 AND q025 <= q10 AND q10 <= q50 AND q50 <= q90 AND q90 <= q975",),
     description="Quantiles of demand around each forecast; `calibration_id` is the ledger batch that calibrated them.",
 )
@@ -447,8 +465,28 @@ forecast_explanations = _table(
     write="append",
     partition="origin_date",
     enforce_key=False,
+    by_month=True,
     description=(
         "Why a published forecast is what it is: a sentence, and JSON of what each part adds to the mean of each day."
+    ),
+)
+
+ledger_moves = _table(
+    "ledger_moves",
+    _required("move_id", Integer),
+    _required("asset", Text),
+    _required("month", Date),
+    _required("restored", Boolean),
+    _required("location", Text),
+    _required("rows", BigInteger),
+    _required("digest", Text),
+    _required("bytes", BigInteger),
+    _required("moved_at", TIMESTAMP),
+    key=("move_id",),
+    write="append",
+    description=(
+        "Months of a ledger that moved to a Parquet file, or from it back (`restored`); the newest move of a location"
+        " counts. `digest` is that of the rows' content, `month` its first day."
     ),
 )
 
@@ -593,6 +631,9 @@ inventory_levels = _table(
 
 APPEND_ONLY: tuple[Table, ...] = tuple(t for t in metadata.sorted_tables if t.info["write"] == "append")
 """Tables that both databases protect against update, delete and truncate."""
+
+BY_MONTH: tuple[Table, ...] = tuple(t for t in metadata.sorted_tables if t.info["by_month"])
+"""Ledgers that PostgreSQL partitions by month, and whose old months may move to the archive."""
 
 WRITTEN: tuple[Table, ...] = tuple(t for t in metadata.sorted_tables if t.info["owner"] == "python")
 """Tables that the migrations create."""

@@ -9,8 +9,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from forecast_platform.accuracy.champions import FLOOR
 from forecast_platform.alerts.settings import Alerts
 from forecast_platform.forecasting import model_specs
+from forecast_platform.retention import Prunable, too_short
 from forecast_platform.sources.shapes import FactSources, SalesSource
 
 FactName = Literal["items", "locations", "suppliers", "plan", "covariates", "inventory_levels"]
@@ -117,9 +119,10 @@ class Automation(BaseModel):
     rerun_cron: str = Field(
         "0 4 * * 0", description="when facts and errors of the last days are made again, local time"
     )
+    prune_cron: str = Field("0 5 * * 0", description="when what `retention` no longer keeps is taken away, local time")
     rerun_days: int = Field(14, ge=1, le=365, description="how many closed days that are")
 
-    @field_validator("rerun_cron")
+    @field_validator("rerun_cron", "prune_cron")
     @classmethod
     def _cron(cls, text: str) -> str:
         from dagster._utils.schedules import is_valid_cron_string
@@ -161,8 +164,17 @@ class Tenant(BaseModel):
         description="blocks of series that steps of their own forecast, side by side where the executor has workers"
         " for them; the numbers do not depend on it",
     )
+    kept_in_full: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        None, description="models kept and scored at every horizon; only they are published. Default: all"
+    )
+    scored_horizons: Annotated[tuple[int, ...], Field(min_length=1)] | None = Field(
+        None, description="horizons at which the other models are kept and scored; goes with kept_in_full"
+    )
     calibration_window: int = Field(56, ge=7, le=730, description="days of stored errors that intervals rest on")
     champion_window: int = Field(84, ge=14, le=730, description="days of stored errors that champions rest on")
+    retention: dict[Prunable, Annotated[int, Field(ge=1)]] = Field(
+        {}, description="days for which partitions of a table are kept, by table; default: for ever"
+    )
     publication: Publication = Field(Publication(), description="how the published model is chosen")
     reconciliation: Literal["bottom_up", "ols", "mint_shrink"] = Field(
         "bottom_up", description="how forecasts of locations, categories and the total are made to add up"
@@ -219,6 +231,51 @@ class Tenant(BaseModel):
                 f"publication names {', '.join(sorted(named - known))}; the models are {', '.join(sorted(known))}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _kept(self) -> Self:
+        if (self.kept_in_full is None) != (self.scored_horizons is None):
+            raise ValueError(
+                "kept_in_full and scored_horizons go together: which models are kept at every horizon, and at which"
+                " horizons the others are"
+            )
+        if self.kept_in_full is None or self.scored_horizons is None:
+            return self
+        outside = [each for each in self.scored_horizons if not 1 <= each <= self.horizon]
+        if outside or list(self.scored_horizons) != sorted(set(self.scored_horizons)):
+            raise ValueError(
+                f"scored_horizons {list(self.scored_horizons)} must be days 1 to {self.horizon} (horizon), each once,"
+                " in order"
+            )
+        known = [model.name for model in model_specs(self.models)]
+        if set(self.kept_in_full) - set(known):
+            unknown = ", ".join(sorted(set(self.kept_in_full) - set(known)))
+            raise ValueError(f"kept_in_full names {unknown}; the models are {', '.join(known)}")
+        needed = {FLOOR, *(name for names in self.publication.routing.values() for name in names)}
+        needed |= {self.publication.default_model} - {None}
+        if needed - set(self.kept_in_full):
+            raise ValueError(
+                f"kept_in_full lacks {', '.join(sorted(needed - set(self.kept_in_full)))}: what may be published, and"
+                f" {FLOOR} that it is measured against, are kept at every horizon"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _retention(self) -> Self:
+        problems = too_short(self)
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def publishable_models(self) -> tuple[str, ...]:
+        """The models that are kept in full, in the order of the models: of a part nothing is published."""
+        names = tuple(model.name for model in model_specs(self.models))
+        return names if self.kept_in_full is None else tuple(name for name in names if name in self.kept_in_full)
+
+    def kept_horizons(self, model: str) -> tuple[int, ...] | None:
+        """The horizons at which a model's forecasts are kept; ``None``: all."""
+        return None if self.kept_in_full is None or model in self.kept_in_full else self.scored_horizons
 
     def fact_source(self, name: FactName):
         """The source of a fact table, or ``None``. The generator brings its own unless another is named."""

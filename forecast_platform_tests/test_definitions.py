@@ -78,7 +78,7 @@ def test_what_is_written_shares_the_tenants_pool_partitions_and_backfill_policy(
 ):
     graph = tenants[name].resolve_asset_graph()
     written = [graph.get(key) for key in graph.materializable_asset_keys]
-    assert len(written) == 22
+    assert len(written) == 23
     assert {node.key for node in written if node.is_partitioned} == {node.key for node in written}
     assert {node.partitions_def for node in written} == {load_tenant(name, load(environment)).partitions}
     assert {node.backfill_policy for node in written} == {BACKFILL_POLICY}

@@ -168,6 +168,7 @@ def test_one_tenants_session_does_not_see_anothers_rows(postgres_warehouse: Ware
 @pytest.mark.parametrize("mean", ["NaN", "Infinity", "-Infinity"])
 def test_the_database_itself_refuses_a_forecast_that_is_no_number(warehouse: Warehouse, mean: str):
     with pytest.raises(Exception, match=r"(?i)check constraint"), warehouse.transaction() as session:
+        session.months(metadata.tables["forecasts"], [date(2026, 1, 1)])
         session.execute(
             "insert into forecasts values (:day, 1, 1, 1, cast(:mean as double precision), 'model')",
             {"day": date(2026, 1, 1), "mean": mean},

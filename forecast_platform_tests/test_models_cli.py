@@ -39,7 +39,14 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, tenant: str, monkeypatc
     opened.migrate()
     day = pd.Timestamp("2026-03-01")
     version = {"version_id": 1, "digest": "a1b2c3d4e5f6a7b8", "origin_date": day, "model": "linear", "series": 1}
-    made = {"model_spec": "LagRegression()", "code_version": "2", "horizon": 28, "inputs": "{}", "live": True}
+    made = {
+        "model_spec": "LagRegression()",
+        "code_version": "2",
+        "horizon": 28,
+        "inputs": "{}",
+        "live": True,
+        "horizons": None,
+    }
     published = {"origin_date": day, "version_id": 1, "calibration_id": 1, "confidence": 0.5}
     artifact = {"model": "lightgbm", "spec": "GlobalBoosting()", "code_version": "1", "trained_to": day}
     kept = {"input_digest": "i", "libraries": "{}", "location": "there", "bytes": 1}

@@ -17,7 +17,6 @@ from forecast_platform.assets.catalog import add_figures, table_metadata
 from forecast_platform.assets.lineage import columns_of, made_from, passed_on
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
-from forecast_platform.forecasting import model_specs
 from forecast_platform.io_managers.reads import reads_of
 from forecast_platform.io_managers.warehouse import Session
 from forecast_platform.io_managers.windows import require_materialized
@@ -99,7 +98,7 @@ def build_champions_asset(scope: TenantScope) -> dg.AssetsDefinition:
 
 def champion_rules(tenant: Tenant) -> ChampionRules:
     """A tenant's rules for choosing champions."""
-    given, models = tenant.publication, tuple(model.name for model in model_specs(tenant.models))
+    given, models = tenant.publication, tenant.publishable_models
     return ChampionRules(
         models=models,
         default_model=given.default_model or ("ensemble" if "ensemble" in models else models[-1]),

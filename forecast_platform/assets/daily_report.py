@@ -133,6 +133,7 @@ def _reports(scope: TenantScope, reads: Reads, first: date, last: date) -> Itera
     for day in days:
         begun = time.monotonic()
         with scope.warehouse.reading() as session:
+            session.recall([day])
             report = read_report(session, scope, day)
         yield day, report, begun
 

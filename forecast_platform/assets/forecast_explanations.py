@@ -201,6 +201,7 @@ def _as_phrased_before(rows: pd.DataFrame, scope: TenantScope, origin: date) -> 
     """``rows`` with the words on record wherever what they say is unchanged: a phrase is asked for once."""
     e = tables.forecast_explanations.c
     with scope.warehouse.reading() as session:
+        session.recall([origin], NAME)
         held = session.frame(
             sa.select(e.version_id, e.series_id, e.batch_id, e.summary, e.contributions).where(e.origin_date == origin)
         )

@@ -134,6 +134,7 @@ def _origin_batches(
     past: PastErrorsOfDays,
 ) -> list[Batch]:
     with scope.warehouse.reading() as session:
+        session.recall([origin], "forecasts")
         fractional = _fractional(scope, session, states, origin)
         names = combine(*(text for sku, location, _ in fractional for text in (sku, location)))
         read = _read_digests(scope, states, origin) | {"fractional": names}

@@ -82,6 +82,7 @@ def model_cards(
     origin = forecasts.origin
     asked = {"first": origin - timedelta(days=ACCURACY_DAYS - 1), "last": origin}
     with scope.warehouse.reading() as session:
+        session.recall([origin], "forecasts", "forecast_intervals")
         versions = session.execute(VERSIONS, {"origin": origin})
         scores = session.frame(SCORES, asked).astype({"model": object})
         chosen = {model: chosen_series(panel, scores[scores["model"] == model]) for model, *_ in versions}

@@ -27,11 +27,11 @@ INPUTS = ("forecasts", "forecast_intervals", "champions")
 
 CHOSEN = "select series_id, model, confidence, days_held from champions where as_of = :origin"
 
-# Every version of a series has all its horizons.
+# Every version of a series has all its horizons; one of a model that is not kept in full is never published.
 VERSIONS = """
     select forecasts.series_id, versions.model, max(forecasts.version_id) as version_id
     from forecasts join forecast_versions versions on versions.version_id = forecasts.version_id
-    where forecasts.origin_date = :origin and forecasts.horizon = 1
+    where forecasts.origin_date = :origin and forecasts.horizon = 1 and versions.horizons is null
     group by forecasts.series_id, versions.model
 """
 
@@ -122,6 +122,7 @@ def _batches(context: dg.AssetExecutionContext, scope: TenantScope, first: date,
             yield Batch(origin, "", CODE_VERSION, {}, digest, None)
             continue
         with scope.warehouse.reading() as session:
+            session.recall([origin], "forecasts", "forecast_intervals")
             chosen = choose_versions(session, origin, order)
             require_fit(session, origin, chosen, horizon=scope.tenant.horizon)
         figures = _figures(chosen)

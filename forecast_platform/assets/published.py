@@ -87,6 +87,7 @@ class PublishedForecasts:
             most = max(1, ROWS_AT_ONCE // max(1, len(self._rows) // max(1, len(self._origins)) * self._horizon))
             with self._warehouse.reading() as session:
                 stretch = dict.fromkeys([origin, *following[:most]])
+                session.recall(stretch, "forecasts")
                 self._read = {each: published_at(session, self._rows, each, horizon=self._horizon) for each in stretch}
         return self._read[origin]
 

@@ -77,7 +77,7 @@ class TenantScope:
 
     @cached_property
     def warehouse(self) -> Warehouse:
-        return open_warehouse(self.settings.warehouse, self.name)
+        return open_warehouse(self.settings.warehouse, self.name, archive=self.settings.archive_url)
 
     @cached_property
     def state(self) -> State:

@@ -1,11 +1,13 @@
 """Assets that score what was said of a day once the day has closed: dbt models over the origins that reach it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 
 import dagster as dg
 
 from forecast_platform.assets.dbt import TenantTranslator, dbt_models, run_models
 from forecast_platform.assets.scope import TenantScope, day_range
+from forecast_platform.io_managers.archive import require_in_warehouse
 from forecast_platform.io_managers.windows import require_materialized
 
 
@@ -38,6 +40,9 @@ def build_scoring_asset(
             start=scope.tenant.start,
             young=True,
             wanted_by=name,
+        )
+        require_in_warehouse(
+            scope.warehouse, scores, first - timedelta(days=horizon), last - timedelta(days=1), wanted_by=name
         )
         yield from run_models(context, scope, translator, tag=tag, figures=figures, first=first, last=last)
 

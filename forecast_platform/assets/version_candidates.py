@@ -164,6 +164,7 @@ def _candidate(
         input_digest=digest,
         live=scope.today() <= origin + timedelta(days=1),
         forecasts=None if made is None or made.error else made.frame(),
+        kept=scope.tenant.kept_horizons(model.name),
         fallbacks=0 if made is None else made.fallbacks,
         outcome=_outcome(made),
         requested_by=asking.requested_by,

@@ -14,6 +14,7 @@ import dagster as dg
 from forecast_platform.alerts.sensor import build_alerts_sensor
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.automation.closing import build_close_schedule, build_day_job, build_due_sensor
+from forecast_platform.automation.pruning import build_prune_schedules
 from forecast_platform.automation.updating import build_changes_sensor, build_rerun_schedule, build_update_job
 
 
@@ -30,7 +31,11 @@ def build_automation(
     day, update = build_day_job(scope), build_update_job(scope, build)
     return dg.Definitions(
         jobs=[day, update],
-        schedules=[build_close_schedule(scope, day, keys), build_rerun_schedule(scope, update)],
+        schedules=[
+            build_close_schedule(scope, day, keys),
+            build_rerun_schedule(scope, update),
+            *build_prune_schedules(scope),
+        ],
         sensors=[
             build_due_sensor(scope, day, keys),
             build_changes_sensor(scope, update),

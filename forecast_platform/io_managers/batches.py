@@ -127,6 +127,7 @@ def append_batch(session: Session, table: sa.Table, batch: Batch) -> int | None:
     _require_origin(table, rows, origin)
     holding = [version.version_id for version in history if version.rows > 0]
     if holding:
+        session.recall([origin], table.name)
         rows = differing_rows(rows, _newest(session, table, origin, holding), table)
     session.append(
         ledger_batches,

@@ -8,8 +8,9 @@ connection with another configuration, and has no lock that would make two repla
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import sqlalchemy as sa
 from duckdb_engine import Dialect
 
 from forecast_platform.database_errors import LOCKED
+from forecast_platform.io_managers import duckdb_archive
 from forecast_platform.io_managers.file_lock import PATIENCE_SECONDS, retry_while_locked
 from forecast_platform.io_managers.statements import Query, statement
 from forecast_platform.io_managers.warehouse import Parameters, Session, Warehouse, WarehouseError, WarehouseUnavailable
@@ -53,20 +55,35 @@ class DuckDBSession(Session):
         names = ", ".join(f'"{name}"' for name in rows.column_names)
         self.connection.register("incoming_rows", rows)
         try:
-            self.connection.execute(f'insert into "{table.name}" ({names}) select {names} from incoming_rows')
+            self.connection.execute(f"insert into {self.held(table)} ({names}) select {names} from incoming_rows")
         finally:
             self.connection.unregister("incoming_rows")
 
     def lock(self, name: str) -> None:
         """Nothing to wait for: whoever has a session has the whole file."""
 
+    def months(self, table: sa.Table, days: Collection[date]) -> None:
+        """Nothing to make: DuckDB keeps the least and greatest value of each block by itself."""
+
+    def held(self, table: sa.Table) -> str:
+        return f'"{duckdb_archive.held(self.connection, table)}"'
+
+    def take_out(self, table: sa.Table, month: date, files: Sequence[str]) -> None:
+        duckdb_archive.take_out(self.connection, table, month, files)
+
+    def let_go(self, table: sa.Table, files: Sequence[str]) -> None:
+        duckdb_archive.let_go(self.connection, table, files)
+
+    def recall(self, days: Collection[date], *ledgers: str) -> None:
+        """Nothing to do: a ledger with archived months is a view over its table and their files."""
+
 
 class DuckDBWarehouse(Warehouse):
     backend = "duckdb"
     schema = "main"
 
-    def __init__(self, url: str, tenant: str) -> None:
-        super().__init__(tenant)
+    def __init__(self, url: str, tenant: str, *, archive: str | None = None) -> None:
+        super().__init__(tenant, archive=archive)
         if tenant in RESERVED:
             raise WarehouseError(f"tenant {tenant!r}: DuckDB keeps that name for itself; choose another")
         self.path = (Path(url.removeprefix("duckdb:///")) / f"{tenant}.duckdb").absolute()
@@ -95,10 +112,11 @@ class DuckDBWarehouse(Warehouse):
             "PIPELINE_BACKEND": self.backend,
             "PIPELINE_DUCKDB_PATH": str(self.path),
             "PIPELINE_SCHEMA": self.schema,
+            **duckdb_archive.told_to_dbt(self.archive),
         }
 
     @contextmanager
-    def _session(self, *, read_only: bool) -> Iterator[DuckDBSession]:
+    def _session(self, *, read_only: bool, owner: bool = False) -> Iterator[DuckDBSession]:
         self.migrate()
         with self._connected(read_only=read_only) as connection:
             connection.execute("begin transaction")
@@ -112,6 +130,8 @@ class DuckDBWarehouse(Warehouse):
             try:
                 # Times are stored with a zone and compared in UTC; the machine's zone must not matter.
                 connection.execute("set TimeZone = 'UTC'")
+                if self.archive is not None:
+                    duckdb_archive.make_readable(connection, self.archive)
                 yield connection
             finally:
                 connection.close()

@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from forecast_platform.crash import crash_point
-from forecast_platform.digest import EMPTY, combine, in_order
+from forecast_platform.digest import EMPTY, combine
 from forecast_platform.io_managers.asking import Asking
 from forecast_platform.io_managers.columns import FrameRefused, to_arrow
 from forecast_platform.io_managers.reads import InputsChanged
@@ -48,6 +48,7 @@ class VersionCandidate:
         input_digest: digest of everything that decides the numbers, origin and model included; of the series asked
             for, too, so that a run over some series is told from a run over all.
         live: made before its first target day closed.
+        kept: the horizons that are kept of each series, of a model that is not kept in full; ``None``: all.
         forecasts: ``mean`` and ``status`` by ``horizon`` 1..H for each series, named by ``series_id`` or by ``sku``
             and ``location``; ``None`` where nothing was computed.
         fallbacks: series whose numbers are the fallback's.
@@ -64,6 +65,7 @@ class VersionCandidate:
     input_digest: str
     live: bool
     forecasts: pd.DataFrame | None
+    kept: tuple[int, ...] | None = None
     fallbacks: int = 0
     outcome: str = "computed"
     requested_by: str = "dagster"
@@ -154,7 +156,7 @@ def recorded_versions(source: Warehouse | Session, first: date, last: date) -> R
             return recorded_versions(session, first, last)
     v = forecast_versions.c
     query = (
-        sa.select(v.origin_date, v.model, v.version_id, v.digest, v.series, v.horizon)
+        sa.select(v.origin_date, v.model, v.version_id, v.digest, v.series, sa.func.coalesce(v.horizons, v.horizon))
         .where(v.origin_date.between(first, last))
         .order_by(v.version_id)
     )
@@ -194,11 +196,13 @@ def append_version(session: Session, candidate: VersionCandidate, *, run_id: str
 
 
 def _append(session: Session, candidate: VersionCandidate, history: Sequence[Version]) -> Appended:
-    rows = ledger_rows(session, candidate)
+    rows = kept_rows(ledger_rows(session, candidate), candidate)
+    per_series = candidate.horizon if candidate.kept is None else len(candidate.kept)
     if any(version.series > 0 for version in history):
-        new = differing_series(rows, newest_on_record(session, candidate.origin_date, history))
+        session.recall([candidate.origin_date], LEDGER)
+        new = differing_series(rows, kept_rows(newest_on_record(session, candidate.origin_date, history), candidate))
     else:
-        new = _series_of(rows, candidate.horizon)
+        new = _series_of(rows, per_series)
     digest = next_digest(history, candidate.input_digest)
     _require_free(session, candidate, digest)
     version_id = session.scalar(sa.select(sa.func.coalesce(sa.func.max(forecast_versions.c.version_id), 0))) + 1
@@ -214,13 +218,14 @@ def _append(session: Session, candidate: VersionCandidate, history: Sequence[Ver
             "inputs": [json.dumps(candidate.inputs, sort_keys=True)],
             "series": [len(new)],
             "live": [candidate.live],
+            "horizons": pd.array([None if candidate.kept is None else per_series], dtype="Int16"),
         }
     )
     session.append(forecast_versions, version)
     crash_point("after_version")
     if len(new):
         kept = rows
-        if len(new) * candidate.horizon < rows.num_rows:
+        if len(new) * per_series < rows.num_rows:
             kept = rows.filter(pc.is_in(rows["series_id"], pa.array(new, pa.int32())))
         position = kept.column_names.index("version_id")
         ids = pa.array(np.full(kept.num_rows, version_id, dtype=np.int32))
@@ -247,17 +252,42 @@ def ledger_rows(session: Session, candidate: VersionCandidate) -> pa.Table:
             known.astype({"sku": "object", "location": "object"}), how="left", on=["sku", "location"]
         )
         frame = named.drop(columns=["sku", "location"])
-    rows = to_arrow(frame.assign(origin_date=pd.Timestamp(candidate.origin_date), version_id=0), forecasts)
-    if not in_order(rows, ("series_id", "horizon")):
+    rows = to_arrow(frame.assign(**_same_for_all(candidate.origin_date, len(frame))), forecasts)
+    if not _whole(rows, candidate.horizon):
         rows = rows.sort_by([("series_id", "ascending"), ("horizon", "ascending")])
-    horizons, steps = rows["horizon"].to_numpy(), np.arange(1, candidate.horizon + 1)
-    if rows.num_rows % candidate.horizon or not (horizons.reshape(-1, candidate.horizon) == steps).all():
+    if not _whole(rows, candidate.horizon):
         raise FrameRefused(f"{where}: every series must have each horizon of 1 to {candidate.horizon} once")
-    known_ids = session.arrow(sa.select(series.c.series_id))["series_id"].to_numpy()
-    unknown = np.setdiff1d(_series_of(rows, candidate.horizon), known_ids)
+    known_ids = np.sort(session.arrow(sa.select(series.c.series_id))["series_id"].to_numpy())
+    ids = _series_of(rows, candidate.horizon)
+    # A look-up in what is sorted: a set of each side took a quarter of the time of all this.
+    place = np.minimum(np.searchsorted(known_ids, ids), max(len(known_ids) - 1, 0))
+    unknown = ids[known_ids[place] != ids] if len(known_ids) else ids
     if len(unknown):
         raise FrameRefused(f"{where}: series_id {unknown[0]} is not in series ({len(unknown)} such)")
     return rows
+
+
+def _whole(rows: pa.Table, horizon: int) -> bool:
+    """Whether rows are sorted by series, each with every horizon of 1 to ``horizon`` once."""
+    if rows.num_rows % horizon:
+        return False
+    ids = rows["series_id"].to_numpy().reshape(-1, horizon)
+    steps = rows["horizon"].to_numpy().reshape(-1, horizon) == np.arange(1, horizon + 1)
+    return bool(steps.all() and (ids == ids[:, :1]).all() and (np.diff(ids[:, 0]) > 0).all())
+
+
+def _same_for_all(origin: date, rows: int) -> dict[str, pd.api.extensions.ExtensionArray | np.ndarray]:
+    """The columns that are one value over all rows, in the ledger's types: a cast of them took as long as ``mean``."""
+    days = pd.array(pa.array(np.full(rows, origin, dtype="datetime64[D]")), dtype=pd.ArrowDtype(pa.date32()))
+    return {"origin_date": days, "version_id": np.zeros(rows, dtype=np.int32)}
+
+
+def kept_rows(rows: pa.Table, candidate: VersionCandidate) -> pa.Table:
+    """The horizons that are kept of the candidate's model; of those on record too, before the two are compared: fewer
+    than before are no new numbers."""
+    if candidate.kept is None:
+        return rows
+    return rows.filter(pc.is_in(rows["horizon"], pa.array(candidate.kept, rows.schema.field("horizon").type)))
 
 
 def _series_of(rows: pa.Table, horizon: int) -> np.ndarray:

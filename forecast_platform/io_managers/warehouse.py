@@ -11,7 +11,7 @@ import random
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -82,6 +82,33 @@ class Session(ABC):
     def lock(self, name: str) -> None:
         """Wait for the tenant's lock ``name`` and hold it until the transaction ends."""
 
+    @abstractmethod
+    def months(self, table: sa.Table, days: Collection[date]) -> None:
+        """Make room for rows of ``days`` in a table that is kept by month, where months are kept apart."""
+
+    @abstractmethod
+    def held(self, table: sa.Table) -> str:
+        """The relation, as SQL names it, that holds what of ``table`` is in the warehouse; rows are inserted there."""
+
+    @abstractmethod
+    def take_out(self, table: sa.Table, month: date, files: Sequence[str]) -> None:
+        """Take a month's rows out of a ledger whose archive now consists of ``files``. By the owner."""
+
+    @abstractmethod
+    def let_go(self, table: sa.Table, files: Sequence[str]) -> None:
+        """A ledger's archive now consists of ``files``, fewer than before: rows came back. By the owner."""
+
+    @abstractmethod
+    def recall(self, days: Collection[date], *ledgers: str) -> None:
+        """Make the archived rows of some origins readable in this session, under the ledgers' own names.
+
+        Args:
+            ledgers: only of these; without one, of all.
+
+        To be asked before anything else of a session that only reads: it may begin its transaction again. Where
+        nothing is archived it costs a look into ``ledger_moves``.
+        """
+
     def frame(
         self, query: Query, parameters: Parameters | None = None, *, like: sa.Table | None = None
     ) -> pd.DataFrame:
@@ -147,11 +174,16 @@ class Session(ABC):
 
 
 class Warehouse(ABC):
-    """One tenant's warehouse. Constructing it opens nothing; see ``open_warehouse``."""
+    """One tenant's warehouse. Constructing it opens nothing; see ``open_warehouse``.
+
+    Attributes:
+        archive: fsspec URL of the folder that old months of the ledgers move to.
+    """
 
     backend: ClassVar[Backend]
 
-    def __init__(self, tenant: str) -> None:
+    def __init__(self, tenant: str, *, archive: str | None = None) -> None:
+        self.archive = archive
         if not TENANT_NAME.fullmatch(tenant):
             raise WarehouseError(f"tenant {tenant!r} cannot be a schema or a file: use {TENANT_NAME.pattern}")
         self.tenant = tenant
@@ -170,8 +202,11 @@ class Warehouse(ABC):
         """The ``PIPELINE_*`` variables from which dbt's profile connects to this tenant."""
 
     @abstractmethod
-    def _session(self, *, read_only: bool) -> AbstractContextManager[Session]:
-        """A connected session in an open transaction; commits nothing, rolls back and closes at the end."""
+    def _session(self, *, read_only: bool, owner: bool = False) -> AbstractContextManager[Session]:
+        """A connected session in an open transaction; commits nothing, rolls back and closes at the end.
+
+        ``owner``: as who owns the ledgers, for named maintenance operations; everybody else may only append to them.
+        """
 
     @abstractmethod
     def _commit(self, session: Session) -> None:
@@ -182,18 +217,21 @@ class Warehouse(ABC):
         """Whether the database ended a transaction only because of another one, so that repeating it may succeed."""
 
     @contextmanager
-    def transaction(self, *, fence: Fence | None = None, crash_points: bool = True) -> Iterator[Session]:
+    def transaction(
+        self, *, fence: Fence | None = None, crash_points: bool = True, owner: bool = False
+    ) -> Iterator[Session]:
         """One short connection with one transaction: committed at the end, rolled back on any error, always closed.
 
         Args:
             fence: called just before COMMIT; what it raises rolls the transaction back.
             crash_points: whether a fault test may kill the process around COMMIT. Not where a log is written: the
                 named points are those of data.
+            owner: as the owner of the ledgers; of a maintenance operation only.
 
         Raises:
             WarehouseUnavailable: no connection could be had in bounded time, or it was lost.
         """
-        with self._session(read_only=False) as session:
+        with self._session(read_only=False, owner=owner) as session:
             yield session
             if crash_points:
                 crash_point("before_commit")
@@ -251,8 +289,11 @@ class Warehouse(ABC):
             return session.scalar(sa.select(sa.func.max(partition_log.c.day)).where(partition_log.c.asset == asset))
 
 
-def open_warehouse(url: str, tenant: str) -> Warehouse:
+def open_warehouse(url: str, tenant: str, *, archive: str | None = None) -> Warehouse:
     """The warehouse of ``tenant`` at ``url``: ``duckdb:///folder`` or ``postgresql://user:password@host/database``.
+
+    Args:
+        archive: fsspec URL of the folder for old months of the ledgers.
 
     Raises:
         WarehouseError: the URL names no warehouse, or the tenant's name cannot be a schema or a file there.
@@ -260,9 +301,9 @@ def open_warehouse(url: str, tenant: str) -> Warehouse:
     if url.startswith("duckdb:///"):
         from forecast_platform.io_managers.duckdb_dialect import DuckDBWarehouse
 
-        return DuckDBWarehouse(url, tenant)
+        return DuckDBWarehouse(url, tenant, archive=archive)
     if url.startswith(("postgresql://", "postgresql+psycopg2://")):
         from forecast_platform.io_managers.postgres_dialect import PostgresWarehouse
 
-        return PostgresWarehouse(url, tenant)
+        return PostgresWarehouse(url, tenant, archive=archive)
     raise WarehouseError(f"{url!r} is no warehouse: use duckdb:///folder or postgresql://user@host/database")

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from forecast_platform.io_managers.warehouse import PartitionState, Session, Warehouse
 
 
+BEGAN = """
+    select min(day) from (
+      select day from partition_log where asset = :asset union all select day from pruned_days where asset = :asset
+    ) as known
+"""
+"""An asset's first day on record, whether it is still there or was pruned: a pruned history is not a short one."""
+
+PRUNED = "select day from pruned_days where asset = :asset and day between :first and :last"
+
+
 class WindowIncomplete(RuntimeError):
     """Days that an asset must look back on are not materialized. (A day without sales is materialized, and empty.)"""
 
@@ -77,14 +87,17 @@ def materialized(
         return {}
     on_record = session.logged(asset, min(days), max(days))
     if young:
-        began = session.scalar("select min(day) from partition_log where asset = :asset", {"asset": asset})
+        began = session.scalar(BEGAN, {"asset": asset})
         start = max(start, began) if began is not None else date.max
     missing = missing_days(days, on_record, start=start)
     if missing:
+        gone = {day for (day,) in session.execute(PRUNED, {"asset": asset, "first": missing[0], "last": missing[-1]})}
+        pruned = [day for day in missing if day in gone]
         upstream = f"{session.warehouse.tenant}/{asset}"
         raise WindowIncomplete(
             f"{wanted_by or 'this asset'} looks back on {upstream}, which is not materialized for {in_words(missing)}"
             f" ({len(missing)} of {len(set(days))} days). Materialize those partitions of {upstream} first;"
             " nothing is computed from a shorter history"
+            + (f". {in_words(pruned)} were pruned for their age (the tenant's retention.{asset})" if pruned else "")
         )
     return {day: state for day, state in on_record.items() if day in set(days)}

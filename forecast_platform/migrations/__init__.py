@@ -2,7 +2,9 @@
 
 What belongs here: the revisions, what runs them, and what only a migration may do: roles, grants, triggers. The
 present shape of a table is declared in ``tables``; a test holds it together with what the revisions build.
-A revision's file is never edited once it has been released: a change is a new file in ``versions``.
+A revision's file is never edited once it has been released: a change is a new file in ``versions``. One that alters a
+ledger kept by month (``tables.BY_MONTH``) must know that in DuckDB it is a view over ``<name>_held`` and files where
+months of it are archived.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from alembic import op
 
+EVENTS = ("update", "delete")
 MESSAGE = "{table} is append-only: rows are never changed or taken away"
 
 
@@ -26,10 +27,18 @@ def _protect_postgres(table: str) -> None:
 
 
 def _protect_duckdb(table: str) -> None:
-    """DuckDB's triggers run a statement: this one fails before it inserts. ``truncate`` counts as a delete.
+    for statement in duckdb_triggers(table):
+        op.execute(statement)
 
-    The statement may not name a protected table (DuckDB refuses a cycle of triggers), so it names Alembic's own.
+
+def duckdb_triggers(table: str) -> list[str]:
+    """Statements that protect a table of DuckDB.
+
+    Its triggers run a statement: this one fails before it inserts. ``truncate`` counts as a delete. The statement may
+    not name a protected table (DuckDB refuses a cycle of triggers), so it names Alembic's own.
     """
     refuse = f"insert into alembic_version (version_num) select error('{MESSAGE.format(table=table)}')"
-    for event in ("update", "delete"):
-        op.execute(f'create trigger append_only_{event} before {event} on "{table}" for each statement {refuse}')
+    return [
+        f'create trigger append_only_{event} before {event} on "{table}" for each statement {refuse}'
+        for event in EVENTS
+    ]

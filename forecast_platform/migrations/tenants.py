@@ -48,6 +48,7 @@ def grant(connection: sa.Connection, tenant: str) -> None:
         rights = "select, insert" if table in APPEND_ONLY else "select, insert, update, delete"
         connection.execute(sa.text(f'grant {rights} on "{tenant}"."{table.name}" to "{tenant}"'))
     connection.execute(sa.text(f'grant select on "{tenant}".alembic_version to "{tenant}"'))
+    connection.execute(sa.text(f'grant execute on function "{tenant}".ledger_month(text, date) to "{tenant}"'))
 
 
 def _scalar(connection: sa.Connection, query: str, tenant: str) -> bool:

@@ -40,6 +40,7 @@ def ledger(warehouse: Warehouse) -> Warehouse:
                 "inputs": ["{}"],
                 "series": [len(held)],
                 "live": [True],
+                "horizons": [None],
             }
             session.append(tables.forecast_versions, pd.DataFrame(version))
             rows = [

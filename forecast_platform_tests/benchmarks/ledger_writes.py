@@ -153,6 +153,7 @@ def _write_raw(warehouse: Warehouse, candidates: list[VersionCandidate]) -> Wrot
 
     def work() -> int:
         with warehouse.transaction() as session:
+            session.months(tables.forecasts, [candidates[0].origin_date])
             for number, rows in enumerate(ready):
                 if text:
                     _copy(session, text[number], rows.column_names)
@@ -184,7 +185,9 @@ def _bytes(warehouse: Warehouse) -> int:
     if warehouse.backend == "duckdb":
         return sum(path.stat().st_size for path in warehouse.path.parent.glob(f"{TENANT}.duckdb*"))
     with warehouse.reading() as session:
-        return session.scalar("select pg_total_relation_size('forecasts')")
+        return int(
+            session.scalar("select coalesce(sum(pg_total_relation_size(relid)), 0) from pg_partition_tree('forecasts')")
+        )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
+from forecast_platform import tables
 from forecast_platform.io_managers.warehouse import PartitionState, Warehouse
 from forecast_platform.settings import child_environment
 
@@ -85,6 +86,7 @@ def append_version(session: Any, version: Version) -> None:
             "horizon": HORIZON,
         },
     )
+    session.months(tables.forecasts, [version.origin])
     for (series_id, horizon), mean in version.means.items():
         session.execute(
             "insert into forecasts (origin_date, version_id, series_id, horizon, mean, status)"

@@ -87,7 +87,7 @@ def assert_sound(warehouse: Warehouse, now: Contents | None = None) -> None:
         torn = session.execute(
             "select v.version_id from forecast_versions v left join (select version_id, count(*) as n,"
             " count(distinct series_id) as s from forecasts group by version_id) f on f.version_id = v.version_id"
-            " where coalesce(f.s, 0) <> v.series or coalesce(f.n, 0) <> v.series * v.horizon"
+            " where coalesce(f.s, 0) <> v.series or coalesce(f.n, 0) <> v.series * coalesce(v.horizons, v.horizon)"
         )
         assert not torn, f"version {torn[0][0]} does not hold the rows it says"
         orphans = session.scalar(

@@ -66,7 +66,7 @@ def test_the_checker_sees_what_it_is_there_to_see(duckdb_warehouse: Warehouse):
         f"delete from raw_sales where sale_date = '{FIRST}'": "mixture",
         "insert into raw_sales select * from raw_sales where event_id like '%-0'": "repeat a key",
         "update partition_log set digest = 'other'": "log and rows differ",
-        "insert into forecast_versions values (1, 'd', '2026-01-01', 'm', 's', '1', 3, '{}', 1, true)": "does not hold",
+        "insert into forecast_versions values (1, 'd', '2026-01-01', 'm', 's', '1', 3, '{}', 1, true, 2)": "does not",
         "insert into forecasts values ('2026-01-01', 9, 1, 1, 1.0, 'model')": "rows of no version",
     }
     for statement, found in damages.items():

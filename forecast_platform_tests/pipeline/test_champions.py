@@ -204,6 +204,7 @@ def versions(**ids: int) -> pd.DataFrame:
             "inputs": "{}",
             "series": 1,
             "live": False,
+            "horizons": None,
         }
     )
 

@@ -54,9 +54,10 @@ UNCALIBRATED = """
     from newest
     join series on series.series_id = newest.series_id
     join partition_log logged on logged.asset = 'forecast_intervals' and logged.day = newest.origin_date
+    join forecast_versions versions on versions.version_id = newest.version_id
     left join around on around.origin_date = newest.origin_date and around.version_id = newest.version_id
       and around.series_id = newest.series_id
-    where coalesce(around.horizons, 0) < :horizon
+    where coalesce(around.horizons, 0) < coalesce(versions.horizons, :horizon)
     group by newest.origin_date, newest.model
     order by newest.origin_date, newest.model
 """

@@ -100,6 +100,8 @@ def _verify(state: sa.Connection, session: Session, tenant: str, asset: str, ori
             sa.select(seals.origin_date, seals.batch, seals.rows, seals.digest).where(of_origins)
         )
     }
+    if asset in {table.name for table in tables.BY_MONTH}:
+        session.recall(origins, asset)
     declared = _declared(session, asset, origins)
     found = {key: seal for origin in sorted(origins) for key, seal in _contents(session, asset, origin).items()}
     problems = [
@@ -141,7 +143,7 @@ def _declared(session: Session, asset: str, origins: Collection[date]) -> dict[t
     """Rows that the ledger says each batch appended; batches that appended none are left out."""
     if asset == tables.forecasts.name:
         v = tables.forecast_versions.c
-        query = sa.select(v.origin_date, v.version_id, v.series * v.horizon).where(
+        query = sa.select(v.origin_date, v.version_id, v.series * sa.func.coalesce(v.horizons, v.horizon)).where(
             v.origin_date.in_(sorted(origins)), v.series > 0
         )
     else:

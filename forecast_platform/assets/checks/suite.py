@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from forecast_platform.assets.scope import ALERT, TOLD_OF, TenantScope, days_of_run
+from forecast_platform.days import days_between
 from forecast_platform.io_managers.retries import retrying
 from forecast_platform.io_managers.warehouse import Session
 
@@ -119,6 +120,8 @@ def _found(
     scope: TenantScope, checks: Sequence[tuple[dg.AssetCheckKey, Check]], tags: Mapping[str, str]
 ) -> list[tuple[dg.AssetCheckKey, Finding]]:
     with scope.warehouse.reading() as session:
+        if (asked := days_of_run(tags)) is not None and any(each.asset in LEDGERS for _, each in checks):
+            session.recall(days_between(*asked), *LEDGERS)
         newest = newest_days(session, {each.asset for _, each in checks})
         found = []
         for key, each in checks:
@@ -129,6 +132,9 @@ def _found(
                 found.append((key, each.look(Look(scope, session, *days))))
     return found
 
+
+LEDGERS = ("forecasts", "forecast_intervals")
+"""Ledgers whose checks look into them, be the origins archived or not."""
 
 NEWEST = """
     select asset, day from (

@@ -58,6 +58,9 @@ class CheckedShop:
         length = max((len(value) for value in columns.values() if isinstance(value, list)), default=1)
         names = list(columns)
         with self.warehouse.transaction() as session:
+            if table in {each.name for each in tables.BY_MONTH}:
+                days = columns["origin_date"]
+                session.months(tables.metadata.tables[table], days if isinstance(days, list) else [days])
             for begin in range(0, length, 500):
                 places = range(begin, min(begin + 500, length))
                 given = {

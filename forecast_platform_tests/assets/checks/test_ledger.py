@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+import pandas as pd
 import pytest
 
 from forecast_platform.assets.checks.forecast_intervals import quantiles_ordered
 from forecast_platform.assets.checks.forecasts import forecasts_complete, models_ran
 from forecast_platform.assets.checks.ledger import untouched, verify_ledger
+from forecast_platform.assets.checks.suite import Look
 from forecast_platform.assets.publications import UnfitForecasts, choose_versions, require_fit
+from forecast_platform.io_managers.archive import archive_month
+from forecast_platform.tables import forecast_intervals, forecasts
 from forecast_platform_tests.assets.checks.conftest import DAY, CheckedShop
 from forecast_platform_tests.assets.checks.test_facts import FEATURES
 
@@ -130,3 +134,24 @@ def test_past_origins_are_looked_at_in_turn(ledger: CheckedShop):
     later = DAY + timedelta(days=1)
     passed = [ledger.look(lambda each: untouched(each, "forecasts"), later, later).passed for _ in range(4)]
     assert sorted(passed) == [False, False, True, True], "each of two origins is looked at every second time"
+
+
+def test_what_was_archived_is_as_it_was_appended(ledger: CheckedShop, tmp_path):
+    ledger.warehouse.archive = (tmp_path / "archive").as_uri()
+    assert verify_ledger(ledger.scope) == []
+    for table in (forecasts, forecast_intervals):
+        for month in {BEFORE.replace(day=1), DAY.replace(day=1)}:
+            archive_month(ledger.warehouse, table, month)
+    assert verify_ledger(ledger.scope) == []
+    with ledger.warehouse.reading() as session:
+        session.recall([BEFORE, DAY])
+        assert forecasts_complete(Look(ledger.scope, session, BEFORE, DAY)).passed
+    (path,) = (tmp_path / "archive").rglob("forecasts/*.parquet")
+    rows = pd.read_parquet(path)
+    rows.to_parquet(path)
+    assert verify_ledger(ledger.scope) == []
+    rows.loc[0, "mean"] = 2.5
+    rows.to_parquet(path)
+    assert verify_ledger(ledger.scope) == [
+        f"forecasts: {BEFORE}: batch 1 has 14 rows of other content than were appended"
+    ]
