@@ -41,6 +41,16 @@ FENCE = "PIPELINE_FENCE"
 TRY_AGAIN = 75
 """Exit code in place of dbt's, if what went wrong in the database can pass: EX_TEMPFAIL of ``sysexits.h``."""
 
+PLACE = {
+    "PIPELINE_DUCKDB_PATH": "{PIPELINE_TENANT}.duckdb",
+    "PIPELINE_PG_HOST": "localhost",
+    "PIPELINE_PG_PORT": "5432",
+    "PIPELINE_PG_USER": "postgres",
+    "PIPELINE_PG_PASSWORD": "",
+    "PIPELINE_PG_DATABASE": "postgres",
+}
+"""Variables that say where a tenant's data are, and what stands for them where the project is parsed."""
+
 ADAPTERS = ("duckdb", "postgres")
 """Adapters that `--version` names where they are installed; PostgreSQL's is an extra."""
 
@@ -72,6 +82,14 @@ def call_dbt(argv: Sequence[str], manifest: Any = None) -> NoReturn:
     except SystemExit as end:
         sys.exit(TRY_AGAIN if end.code and any(map(can_pass, trouble)) else end.code)
     raise AssertionError("unreachable: click ends by SystemExit")
+
+
+def placeless(environment: Mapping[str, str]) -> dict[str, str]:
+    """``environment`` for parsing the project, which is the same wherever the data are.
+
+    dbt throws a parse away when a variable that the profile names has another value: a new password, a moved folder.
+    """
+    return {name: PLACE[name].format(**environment) if name in PLACE else value for name, value in environment.items()}
 
 
 def version_text() -> str:

@@ -22,7 +22,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from forecast_platform.dbt_child import FENCE, call_dbt, die_with
+from forecast_platform.dbt_child import FENCE, call_dbt, die_with, placeless
 from forecast_platform.leaving import leave_after
 
 PARSED = "DBT_PARTIAL_PARSE_FILE_PATH"
@@ -79,15 +79,17 @@ class _Project:
         if PARSED not in environment:
             self.manifest = self._key = None
             return
-        lasting = {name: value for name, value in environment.items() if name not in PER_CALL}
+        lasting = {name: value for name, value in placeless(environment).items() if name not in PER_CALL}
         key = frozenset(each for each in lasting.items() if each[0].startswith(("DBT_", "PIPELINE_")))
         if key == self._key:
             return
         from dbt.cli.main import dbtRunner
 
         self.tried = True
+        os.environ.update(placeless(environment))
         with tempfile.TemporaryDirectory() as folder:
             parsed = dbtRunner().invoke(["parse", "--target-path", folder, "--log-path", folder])
+        os.environ.update(environment)
         self.manifest, self._key = (parsed.result, key) if parsed.success else (None, None)
         gc.collect()
         gc.freeze()  # or the children's collections would copy every page they share with the server

@@ -161,6 +161,11 @@ def drop_tenant(url: str, tenant: str) -> None:
         "select pg_terminate_backend(pid) from pg_stat_activity"
         f" where application_name = 'forecast_platform {tenant}' and pid <> pg_backend_pid()",
         f'drop schema if exists "{tenant}" cascade',
-        f'drop owned by "{tenant}"',
-        f'drop role "{tenant}"',
+        f"""do $$ begin if exists (select from pg_roles where rolname = '{tenant}') then
+            drop owned by "{tenant}"; drop role "{tenant}"; end if; end $$""",
     )
+
+
+def worker() -> str:
+    """Name of this worker of pytest-xdist. Roles belong to a server, and workers may be given the same one."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "main")

@@ -23,7 +23,7 @@ from forecast_platform import tables
 from forecast_platform.assets import dbt_lineage, lineage
 from forecast_platform.assets.catalog import add_figures, queried_figures, table_name
 from forecast_platform.assets.scope import TenantScope
-from forecast_platform.dbt_child import TRY_AGAIN
+from forecast_platform.dbt_child import TRY_AGAIN, placeless
 from forecast_platform.dbt_process import PROCESSES, PROJECT
 from forecast_platform.io_managers.fence import run_fence
 from forecast_platform.io_managers.reads import reads_of
@@ -96,7 +96,7 @@ def parsed_project(scope: TenantScope) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         making = Path(tempfile.mkdtemp(dir=folder.parent, prefix="parsing-"))
         # Webservers and code servers parse too, and will not call dbt again.
-        told = environment(scope, run_id="parse") | _paths(making)
+        told = placeless(environment(scope, run_id="parse")) | _paths(making)
         with PROCESSES.start(["compile", *COMPILED], told, keep=False) as parsing:
             said = parsing.stdout.read()
             failed = parsing.wait()

@@ -117,7 +117,8 @@ def test_calls_run_on_the_parsed_project_each_for_its_own_run_and_leave_the_file
         assert rows(built.warehouse, "select max(sale_date) from daily_sales") == [(day(last),)]
 
 
-def test_a_run_that_has_ended_commits_nothing(processes: DbtProcesses, built: Dbt, tmp_path: Path):
+def test_a_run_that_has_ended_commits_nothing(processes: DbtProcesses, duckdb_warehouse: Warehouse, tmp_path: Path):
+    built = shop_of(duckdb_warehouse, tmp_path)
     processes.ready(run_of(built, tmp_path)[1])
     before = contents(built.warehouse, ["daily_sales"])
     with dg.DagsterInstance.ephemeral() as instance:

@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import pytest
 from dagster._core.test_utils import freeze_time
 
+from forecast_platform_tests.conftest import drop_tenant, worker
 from forecast_platform_tests.pipeline.shop import Shop, Till
 
-_NAMES = (f"shop_{number}" for number in itertools.count(1))
+
+@pytest.fixture(scope="session")
+def parsed_projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where dbt's parses are kept: shops of one name and kind of warehouse share one, which takes 9 CPU s."""
+    return tmp_path_factory.mktemp("parsed_projects")
 
 
 @pytest.fixture
-def new_shop(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Shop]:
+def new_shop(tmp_path: Path, parsed_projects: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Shop]]:
     """Make a shop: ``new_shop("duckdb" | "postgresql", **settings)``; ``kind=Till`` for one of sales alone."""
+    numbers, made = itertools.count(1), []
 
     def make(backend: str, kind: type[Shop] = Shop, **settings) -> Shop:
-        name = next(_NAMES)
+        name = f"shop_{worker()}_{next(numbers)}"
         url = f"duckdb:///{tmp_path / name}" if backend == "duckdb" else request.getfixturevalue("postgres_url")
-        return kind(tmp_path / name, url, name=name, settings=settings)
+        home = tmp_path / name / "home"
+        home.mkdir(parents=True)
+        (home / "dbt").symlink_to(parsed_projects)
+        made.append(kind(tmp_path / name, url, name=name, settings=settings))
+        return made[-1]
 
-    return make
+    yield make
+    for shop in made:
+        if shop.scope.settings.backend == "postgresql":
+            drop_tenant(shop.warehouse_url, shop.name)
 
 
 @pytest.fixture(params=["duckdb", "postgresql"])
