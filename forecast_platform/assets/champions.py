@@ -1,6 +1,6 @@
 """``champions[D]``: the model to publish for each series as of day D, and why."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from forecast_platform import tables
+from forecast_platform.accuracy.buckets import HORIZON_BUCKETS
 from forecast_platform.accuracy.champion_reasons import reasons
 from forecast_platform.accuracy.champions import ChampionRules, Champions, ErrorSums, choose
 from forecast_platform.accuracy.pins import Pin, PinsOfDay
@@ -23,17 +24,16 @@ from forecast_platform.io_managers.windows import require_materialized
 from forecast_platform.partitions import DayWindow
 from forecast_platform.tenant import Tenant
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 """Raise it with every change to the choice."""
 
-BLOCK_DAYS = 14
-"""Days of errors read at a time: 2.6 million rows for 30,490 series and six models."""
+BLOCK_DAYS = 7
+"""Days of errors read at a time: 5.1 million rows for 30,490 series and six models."""
 
-EXACT = "cast(sum(cast({0} as numeric(38, 14))) as double precision) as {0}"
-ERRORS = f"""
-    select target_date, series_id, model, cast(sum(n) as integer) as n, cast(sum(n_scaled) as integer) as n_scaled,
-      {EXACT.format("sum_scaled_sq")}, {EXACT.format("sum_error")}, {EXACT.format("sum_actual")}
-    from error_sums where target_date between :first and :last group by target_date, series_id, model
+ERRORS = """
+    select target_date, series_id, {model} as model, {bucket} as bucket,
+      n, n_scaled, sum_scaled_sq, sum_error, sum_actual
+    from error_sums where target_date between :first and :last
 """
 
 CLASSES = """
@@ -175,37 +175,50 @@ def _days(
 
 
 def read_errors(session: Session, models: tuple[str, ...], ids: np.ndarray, first: date, last: date) -> ErrorSums:
-    """The sums of errors of some series, by day: models x days x series, in the order of ``models`` and ``ids``."""
+    """The sums of errors of some series, by day: models x days x series, in the order of ``models`` and ``ids``.
+
+    The buckets of a day are added here, in the order of their names, whatever the order of rows: the database took four
+    times as long to add them exactly.
+    """
     shape = (len(models), (last - first).days + 1, len(ids))
     n, n_scaled = np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.int32)
     scaled_sq, error, actual = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    ascending = np.argsort(ids)
+    place_of = np.full(int(ids.max(initial=-1)) + 1, -1, dtype=np.intp)
+    place_of[ids] = np.arange(len(ids))
+    query = ERRORS.format(model=_place_of("model", models), bucket=_place_of("horizon_bucket", HORIZON_BUCKETS))
     for begin in range(0, shape[1], BLOCK_DAYS):
         days = {
             "first": first + timedelta(days=begin),
             "last": min(first + timedelta(days=begin + BLOCK_DAYS - 1), last),
         }
-        block = session.arrow(ERRORS, days)
+        block = session.arrow(query, days)
         if not block.num_rows or not len(ids):
             continue
         series = block["series_id"].to_numpy()
-        near = np.minimum(np.searchsorted(ids, series, sorter=ascending), len(ids) - 1)
-        at = ascending[near]
-        words = block["model"].combine_chunks().dictionary_encode()
-        model = np.array([models.index(name) if name in models else -1 for name in words.dictionary.to_pylist()])
-        model = model[words.indices.to_numpy()]
-        known = (ids[at] == series) & (model >= 0)
+        at = np.where(series < len(place_of), place_of[np.minimum(series, len(place_of) - 1)], -1)
+        model, bucket = (block[name].to_numpy().astype(np.intp) for name in ("model", "bucket"))
         day = (block["target_date"].to_numpy().astype("datetime64[D]") - np.datetime64(first, "D")).astype(np.intp)
-        place = model[known], day[known], at[known]
-        for values, name in (
+        known = (at >= 0) & (model >= 0)
+        cell = (model * shape[1] + day) * shape[2] + at
+        sums = (
             (n, "n"),
             (n_scaled, "n_scaled"),
             (scaled_sq, "sum_scaled_sq"),
             (error, "sum_error"),
             (actual, "sum_actual"),
-        ):
-            values[place] = block[name].to_numpy()[known]
+        )
+        for number in range(len(HORIZON_BUCKETS)):
+            rows = np.flatnonzero(known & (bucket == number))
+            for values, name in sums:
+                # A cell has one row of each bucket.
+                values.reshape(-1)[cell[rows]] += block[name].to_numpy()[rows]
     return ErrorSums.of_days(n, n_scaled, scaled_sq, error, actual)
+
+
+def _place_of(column: str, names: Sequence[str]) -> str:
+    """SQL: the place of a text among ``names``, -1 where it is not one of them. A tenth of the time of the texts."""
+    cases = " ".join(f"when '{name}' then {place}" for place, name in enumerate(names))
+    return f"cast(case {column} {cases} else -1 end as smallint)"
 
 
 def champion_rows(
