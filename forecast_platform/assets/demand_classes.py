@@ -10,23 +10,16 @@ from forecast_platform.accuracy.demand_classes import demand_classes as classes_
 from forecast_platform.assets.catalog import add_figures, table_metadata
 from forecast_platform.assets.lineage import columns_of
 from forecast_platform.assets.scope import TenantScope, day_range
-from forecast_platform.partitions import DayWindow
 
 MADE_FROM = {name: columns_of("daily_sales", *read) for name, read in READ_FROM.items()}
 
 
 def build_demand_classes_asset(scope: TenantScope) -> dg.AssetsDefinition:
     window = scope.tenant.training_window
-    daily_sales_read = dg.AssetIn(
-        key=scope.key("daily_sales"),
-        partition_mapping=DayWindow(1 - window, 0),
-        input_manager_key=scope.replace_key,
-        metadata={"columns": list(REQUIRED)},
-    )
 
     @dg.asset(
         key=scope.key("demand_classes"),
-        ins={"daily_sales": daily_sales_read},
+        ins={"daily_sales": scope.window("daily_sales", 1 - window, columns=REQUIRED)},
         io_manager_key=scope.replace_key,
         metadata=table_metadata(scope, "demand_classes", MADE_FROM),
         code_version="1",

@@ -15,7 +15,7 @@ from forecast_platform.assets.lineage import columns_of
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
 from forecast_platform.features import LOOK_BACK_DAYS, HolidayCalendar, build_features
-from forecast_platform.features.build import READ_FROM
+from forecast_platform.features.build import READ_FROM, REQUIRED
 from forecast_platform.io_managers.reads import RECORDED, reads_of
 from forecast_platform.partitions import DayWindow
 
@@ -29,7 +29,7 @@ def build_features_asset(scope: TenantScope) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=scope.key("features"),
-        ins={"daily_sales": scope.window("daily_sales", -LOOK_BACK_DAYS)},
+        ins={"daily_sales": scope.window("daily_sales", -LOOK_BACK_DAYS, columns=REQUIRED)},
         deps=countries,
         io_manager_key=scope.replace_key,
         metadata=table_metadata(scope, "features", MADE_FROM),

@@ -154,12 +154,12 @@ class TenantScope:
         return dg.AssetKey([self.name, asset])
 
     def window(self, asset: str, first: int, last: int = 0, *, columns: Sequence[str] = ()) -> dg.AssetIn:
-        """An input that holds days D + ``first`` .. D + ``last`` of ``asset``: some ``columns`` of it, or all."""
+        """An input of days D + ``first`` .. D + ``last`` of ``asset``, in any order: some ``columns``, or all."""
         return dg.AssetIn(
             key=self.key(asset),
             partition_mapping=DayWindow(first, last),
             input_manager_key=self.replace_key,
-            metadata={"columns": list(columns)} if columns else None,
+            metadata={"any_order": True} | ({"columns": list(columns)} if columns else {}),
         )
 
     def partitioned(self) -> dict[str, Any]:

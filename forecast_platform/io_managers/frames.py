@@ -89,7 +89,8 @@ class FrameHandler(DbTypeHandler[pd.DataFrame]):
         return replace.write(connection, obj, asset=table_slice.table, run_id=context.run_id)
 
     def load_input(self, context: InputContext, table_slice: TableSlice, connection: Session) -> pd.DataFrame:
-        """The rows of every partition the input needs, in the order of the table's key.
+        """The rows of every partition the input needs, in the order of the table's key, or in any that its metadata
+        ``any_order`` allows: to sort 120 days of 30,490 series by name took half of the time of reading them.
 
         Raises:
             WindowIncomplete: a day that is needed is not materialized.
@@ -100,8 +101,10 @@ class FrameHandler(DbTypeHandler[pd.DataFrame]):
         states = materialized(connection, table.name, days, start=self.start, wanted_by=_downstream(context, wanted_by))
         reads_of(context).saw_partitions(table.name, days, states)
         wanted = [table.c[name] for name in table_slice.columns or table.columns.keys()]
-        key = [table.c[name] for name in table.info["key"]]
-        return connection.frame(sa.select(*wanted).where(_within(table, days)).order_by(*key))
+        query = sa.select(*wanted).where(_within(table, days))
+        if not (context.definition_metadata or {}).get("any_order"):
+            query = query.order_by(*(table.c[name] for name in table.info["key"]))
+        return connection.frame(query)
 
 
 class WarehouseIOManager(DbIOManager):
