@@ -10,19 +10,18 @@ import contextlib
 import functools
 import io
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
 from forecast_platform import logs
 from forecast_platform import settings as platform_settings
+from forecast_platform.ahead import FOR_DBT, FOR_FEATURES, FOR_MODELS, import_ahead
 from forecast_platform.alerts_cli import alerts
 from forecast_platform.archive_cli import archive
 from forecast_platform.arguments import DAY, CommandLineError, one_line_errors
@@ -36,12 +35,6 @@ from forecast_platform.report_cli import report
 
 if TYPE_CHECKING:
     from forecast_platform.assets.scope import TenantScope
-
-
-FOR_FEATURES = "holidays"
-FOR_DBT = "dagster_dbt.core"
-FOR_MODELS = "forecast_platform.forecasting.forecasters"
-"""What steps would wait for: sktime alone is 3 s of imports, and where every version is on record nobody needs it."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -238,7 +231,7 @@ class _TenantRuns:
             needed.add(FOR_DBT)
         if "forecasts" in assets and len(self.scope.warehouse.logged("forecasts", first, last)) <= (last - first).days:
             needed.add(FOR_MODELS)
-        threading.Thread(target=lambda: [import_module(name) for name in sorted(needed)], daemon=True).start()
+        import_ahead(needed)
         if not self.quiet:
             click.echo(f"{self.scope.name}: {first} to {last}")
         # dbt's own lines go to Dagster's log, where the UI shows them; here they would bury the figures.

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 from dagster._time import get_current_datetime
 
+from forecast_platform.ahead import FOR_DBT, FOR_MODELS, import_ahead
 from forecast_platform.assets.arrivals import source_of, take_in
 from forecast_platform.assets.dbt import made_ready
 from forecast_platform.assets.scope import REASON_TAG, TenantScope, passed_on
@@ -58,6 +59,7 @@ def build_update_job(scope: TenantScope, build: Callable[[TenantScope], dg.Defin
         loggers = dg.Definitions(loggers={"progress": progress_logger(lambda told: _tell(context, told))})
         definitions = dg.Definitions.merge(build(inside), loggers)
         made_ready(inside)
+        import_ahead([FOR_MODELS, FOR_DBT])
         steps = make_waiting(inside, lambda step: _make(context, definitions, inside, step, tags))
         context.add_output_metadata({"runs": len(steps), "days": in_words(each.day for each in waiting)})
 

@@ -50,18 +50,17 @@ def main(runs: int, series: int) -> None:
     with tempfile.TemporaryDirectory(prefix="arrival-") as folder:
         tenant = M5Tenant(Path(folder), market)
         tenant.load(ORIGINS, automation={"debounce_seconds": 0})
-        with dg.DagsterInstance.from_config(tenant.environment["DAGSTER_HOME"]) as instance:
-            daemon = subprocess.Popen(
-                [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "forecast_platform.definitions"],
-                env=tenant.environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            try:
-                seen = [_arrival(tenant, instance, number) for number in range(runs)]
-            finally:
-                daemon.terminate()
-                daemon.wait()
+        daemon = subprocess.Popen(
+            [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "forecast_platform.definitions"],
+            env=tenant.environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            seen = [_arrival(tenant, number) for number in range(runs)]
+        finally:
+            daemon.terminate()
+            daemon.wait()
     middle = {name: statistics.median(getattr(each, name) for each in seen) for name in ("asked", "began", "published")}
     click.echo(f"{series} series, medians of {runs} late sales; the sensor looks every {CHANGES_INTERVAL_SECONDS} s")
     click.echo(f"{middle['asked']:>7.1f} s  the file settled and the sensor asked for the run")
@@ -70,30 +69,36 @@ def main(runs: int, series: int) -> None:
     click.echo(f"{middle['published']:>7.1f} s  from the arrival to the published forecast")
 
 
-def _arrival(tenant: M5Tenant, instance: dg.DagsterInstance, number: int) -> Arrival:
+def _arrival(tenant: M5Tenant, number: int) -> Arrival:
     """Drop a file with one sale of the newest closed day, of a series that did not sell on it, and wait."""
     market, day = tenant.market, HISTORY - 1
     article, location = np.argwhere(market.units(day) == 0)[number]
     row = f"{market.day_of(day)},{market.sku[article]},{LOCATIONS[location]},3,{market.prices(day)[article]}"
     written = tenant.folder / f"late-{number}.csv"
     written.write_text(f"date,item_id,store_id,units,sell_price\n{row}\n")
-    published = dg.AssetKey([NAME, "publications"])
     dropped = time.time()
+    os.utime(written, (dropped, dropped))
     written.rename(tenant.drop / f"sales-late-{number}.csv")
-    os.utime(tenant.drop / f"sales-late-{number}.csv")
     while time.time() < dropped + GIVEN_UP_AFTER:
-        time.sleep(0.5)
+        time.sleep(1)
+        moments = _published_since(tenant, dropped)
+        if moments is not None:
+            return Arrival(*(moment - dropped for moment in moments))
+    raise click.ClickException(f"nothing was published for {GIVEN_UP_AFTER:.0f} s after the file arrived")
+
+
+def _published_since(tenant: M5Tenant, dropped: float) -> tuple[float, float, float] | None:
+    """When the update was asked for, began, and had published, once all of it has ended."""
+    with dg.DagsterInstance.from_config(tenant.environment["DAGSTER_HOME"]) as instance:
         records = instance.get_run_records(dg.RunsFilter(job_name=UPDATE_JOB), limit=1)
         if not records or records[0].create_timestamp.timestamp() < dropped or records[0].end_time is None:
-            continue
+            return None
         if records[0].dagster_run.status is not dg.DagsterRunStatus.SUCCESS:
             raise click.ClickException(f"run {records[0].dagster_run.run_id} of {UPDATE_JOB} failed")
-        event = instance.get_latest_materialization_event(published)
-        if event is None or event.timestamp < dropped:
-            raise click.ClickException("the run published nothing: the sale was not taken for a new one")
-        moments = (records[0].create_timestamp.timestamp(), records[0].start_time, event.timestamp)
-        return Arrival(*(moment - dropped for moment in moments))
-    raise click.ClickException(f"nothing was published for {GIVEN_UP_AFTER:.0f} s after the file arrived")
+        event = instance.get_latest_materialization_event(dg.AssetKey([NAME, "publications"]))
+    if event is None or event.timestamp < dropped:
+        raise click.ClickException("the run published nothing: the sale was not taken for a new one")
+    return records[0].create_timestamp.timestamp(), records[0].start_time, event.timestamp
 
 
 if __name__ == "__main__":
