@@ -9,7 +9,7 @@ import pytest
 from forecast_platform_tests.alerts.servers import Mailbox, Webhook
 
 # The shops of the pipeline's tests, by the names under which tests ask for them.
-from forecast_platform_tests.pipeline.conftest import new_shop  # noqa: F401
+from forecast_platform_tests.pipeline.conftest import new_shop, parsed_projects  # noqa: F401
 
 
 @pytest.fixture

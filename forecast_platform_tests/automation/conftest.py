@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from forecast_platform_tests.automation.simulated_daemon import SimulatedDaemon, simulated_daemon
-from forecast_platform_tests.pipeline.conftest import at, new_shop  # noqa: F401
+from forecast_platform_tests.pipeline.conftest import at, new_shop, parsed_projects  # noqa: F401
 from forecast_platform_tests.pipeline.shop import Shop
 
 
