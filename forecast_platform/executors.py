@@ -14,8 +14,8 @@ import yaml
 
 from forecast_platform.settings import Settings, SettingsError
 
-ONE_MACHINE = "DefaultRunLauncher"
-"""The run launcher whose runs are processes beside the code location: they wait for DuckDB's lock and get it."""
+ELSEWHERE = frozenset({"K8sRunLauncher", "CeleryK8sRunLauncher", "DockerRunLauncher", "EcsRunLauncher"})
+"""Dagster's run launchers that start a run in a container or on another machine."""
 
 LONGEST_STEP = 4 * 3600
 """Seconds that a step may take before a broker that counts them gives it to another worker; ``dagster.yaml`` ends the
@@ -104,8 +104,8 @@ def _refuse_launcher(settings: Settings, instance_file: Path | None) -> None:
     if settings.backend != "duckdb" or instance_file is None:
         return
     launcher = (yaml.safe_load(instance_file.read_text()) or {}).get("run_launcher") or {}
-    name = launcher.get("class", ONE_MACHINE)
-    if name != ONE_MACHINE:
+    name = launcher.get("class")
+    if name in ELSEWHERE:
         raise SettingsError(
             f"{instance_file} has the run launcher {name}, whose runs need not see the file of"
             f" FORECAST_WAREHOUSE={settings.warehouse}: take run_launcher out, or set FORECAST_WAREHOUSE to a"
