@@ -150,15 +150,7 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 
 def _column(name: str, array: pa.Array) -> _Column:
     kind = array.type
-    if pa.types.is_floating(kind) and not array.null_count:
-        values = array.to_numpy().astype(np.float64)
-        nan = np.isnan(values)
-        values += 0.0
-        values[nan] = 0.0
-        return _Column(name, "double", nan.view(np.uint8), values)
-    if pa.types.is_floating(kind):
-        array = pc.if_else(pc.is_nan(array), pa.scalar(None, kind), array)
-    missing = pc.is_null(array).to_numpy(zero_copy_only=False).astype(np.uint8)
+    missing = pc.is_null(array, nan_is_null=pa.types.is_floating(kind)).to_numpy(zero_copy_only=False).astype(np.uint8)
     if pa.types.is_null(kind):
         return _Column(name, "null", missing, np.zeros(len(array), dtype=np.int64))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
@@ -167,20 +159,24 @@ def _column(name: str, array: pa.Array) -> _Column:
         return _Column(name, f"decimal {kind.scale}", missing, _decimal(array))
     if pa.types.is_boolean(kind):
         return _Column(name, "boolean", missing, pc.fill_null(array, False).cast(pa.uint8()).to_numpy())
-    if pa.types.is_integer(kind) and not array.null_count:
-        wide = pa.uint64() if kind == pa.uint64() else pa.int64()
-        return _Column(name, str(wide), missing, array.to_numpy().astype(wide.to_pandas_dtype()))
     if pa.types.is_integer(kind):
         wide = pa.uint64() if kind == pa.uint64() else pa.int64()
-        return _Column(name, str(wide), missing, pc.fill_null(array, 0).cast(wide).to_numpy())
+        return _Column(name, str(wide), missing, _filled(array, 0).astype(wide.to_pandas_dtype()))
     if pa.types.is_floating(kind):
-        return _Column(name, "double", missing, pc.fill_null(array, 0.0).cast(pa.float64()).to_numpy() + 0.0)
+        values = _filled(array, 0.0).astype(np.float64) + 0.0
+        values[missing.view(bool)] = 0.0
+        return _Column(name, "double", missing, values)
     if pa.types.is_date(kind):
         return _Column(name, "date", missing, _integers(array.cast(pa.date32()).cast(pa.int32())))
     if pa.types.is_timestamp(kind):
         zone = "UTC" if kind.tz else None
         return _Column(name, f"timestamp {zone}", missing, _integers(array.cast(pa.timestamp("ns", zone))))
     raise TypeError(f"column {name!r} is {kind}, which has no normal form to take a digest of")
+
+
+def _filled(array: pa.Array, value: float) -> np.ndarray:
+    """The values, with ``value`` for nulls; where there are none, without a pass over them."""
+    return (pc.fill_null(array, value) if array.null_count else array).to_numpy()
 
 
 def _integers(array: pa.Array) -> np.ndarray:

@@ -177,8 +177,8 @@ def _days(
 def read_errors(session: Session, models: tuple[str, ...], ids: np.ndarray, first: date, last: date) -> ErrorSums:
     """The sums of errors of some series, by day: models x days x series, in the order of ``models`` and ``ids``.
 
-    The buckets of a day are added here, in the order of their names, whatever the order of rows: the database took four
-    times as long to add them exactly.
+    The buckets of a day are added here, in the order of their names, whatever the order of rows: 14 days of 30,490
+    series took the database 6.9 s of CPU to add exactly, and 1.6 s to hand out.
     """
     shape = (len(models), (last - first).days + 1, len(ids))
     n, n_scaled = np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.int32)
@@ -216,7 +216,8 @@ def read_errors(session: Session, models: tuple[str, ...], ids: np.ndarray, firs
 
 
 def _place_of(column: str, names: Sequence[str]) -> str:
-    """SQL: the place of a text among ``names``, -1 where it is not one of them. A tenth of the time of the texts."""
+    """SQL: the place of a text among ``names``, -1 where it is not one of them. Texts of as many rows took as long to
+    look up here as all columns to read."""
     cases = " ".join(f"when '{name}' then {place}" for place, name in enumerate(names))
     return f"cast(case {column} {cases} else -1 end as smallint)"
 

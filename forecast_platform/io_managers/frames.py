@@ -90,7 +90,7 @@ class FrameHandler(DbTypeHandler[pd.DataFrame]):
 
     def load_input(self, context: InputContext, table_slice: TableSlice, connection: Session) -> pd.DataFrame:
         """The rows of every partition the input needs, in the order of the table's key, or in any that its metadata
-        ``any_order`` allows: to sort 120 days of 30,490 series by name took half of the time of reading them.
+        ``any_order`` allows: to sort 120 days of 30,490 series by name took four fifths of 5.5 s of CPU.
 
         Raises:
             WindowIncomplete: a day that is needed is not materialized.

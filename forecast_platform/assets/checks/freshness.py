@@ -10,7 +10,7 @@ from forecast_platform.tenant import Tenant
 
 CHAIN = (
     *("raw_sales", "daily_sales", "series_scales", "features", "demand_classes", "forecasts", "forecast_errors"),
-    *("error_sums", "forecast_intervals", "interval_scores", "champions", "publications"),
+    *("error_sums", "forecast_intervals", "interval_scores", "champions", "publications", "published_sums"),
 )
 """What is made of every closed day, in order of dependency."""
 
