@@ -17,6 +17,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.definitions.reconstruct import ReconstructableJob
 from dagster._core.launcher import LaunchRunContext
 from dagster._core.launcher.sync_in_memory_run_launcher import SyncInMemoryRunLauncher
 from dagster._core.remote_origin import InProcessCodeLocationOrigin
@@ -142,6 +143,9 @@ def simulated_daemon(folder: Path, environment: Mapping[str, str], start: dateti
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         for name, value in {**environment, "DAGSTER_HOME": str(home)}.items():
             patch.setenv(name, value)
+        # Dagster keeps the job that a process executed last, by name: a daemon before this one may have had it, too.
+        ReconstructableJob.get_definition.cache_clear()
+        ReconstructableJob.get_repository_definition.cache_clear()
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(home)))
         stack.enter_context(freeze_time(start))
         workspace = stack.enter_context(
