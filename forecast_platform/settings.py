@@ -29,7 +29,8 @@ class Settings:
 
     Attributes:
         home: folder of the defaults below and of caches that can be deleted (dbt's parsed project).
-        warehouse: ``duckdb:///folder`` (one file a tenant in it) or ``postgresql://user:password@host/database``.
+        warehouse: ``duckdb:///folder`` (one file a tenant in it), ``duckdb:///folder?memory=16GB``, or
+            ``postgresql://user:password@host/database``.
         landing: fsspec URL under which everything that arrives is kept as it came.
         artifacts: fsspec URL under which what models learned is kept; default: ``artifacts`` under ``home``.
         archive: fsspec URL under which old months of the ledgers are kept; default: ``archive`` under ``home``.

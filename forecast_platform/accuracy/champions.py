@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from forecast_platform.threads import on_all_cores
+
 Array = np.ndarray
 
 FLOOR = "seasonal_naive_7"
@@ -109,14 +111,14 @@ class ErrorSums:
 
     def part(self, days: slice, series: Array) -> ErrorSums:
         """The sums of some days and series."""
-        return ErrorSums(*(values[:, days][:, :, series] for values in self._arrays))
+        return ErrorSums(*on_all_cores(lambda values: values[:, days][:, :, series], self._arrays))
 
     def rolled(self, days: int) -> ErrorSums:
         """Sums over the ``days`` days that end with each day from the ``days``-th on: m x (T - ``days`` + 1) x n.
 
         Each adds its own values, oldest first: where the range began does not change a bit.
         """
-        return ErrorSums(*(_trailing(values, days) for values in self._arrays))
+        return ErrorSums(*on_all_cores(lambda values: _trailing(values, days), self._arrays))
 
     @property
     def _arrays(self) -> tuple[Array, ...]:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from forecast_platform.days import days_between
 from forecast_platform.features.numbers import nearest_float64
+from forecast_platform.threads import on_all_cores
 
 Array = np.ndarray
 
@@ -33,6 +34,9 @@ INACTIVE_DAYS = 84
 
 ABC_SHARES = (0.80, 0.95)
 """A: the series that bring the first 80 % of revenue, B: up to 95 %, C: the rest (Pareto's rule as it is used)."""
+
+BLOCK = 512
+"""Series whose days are looked at together: as many as stay in a core's cache."""
 
 XYZ_LIMITS = (0.5, 1.0)
 """X: coefficient of variation of weekly units up to 0.5, Y: up to 1, Z: above, or not known (Scholz-Reiter et al.,
@@ -170,22 +174,40 @@ def demand_classes(daily: pd.DataFrame, *, first: date, last: date, window: int)
     known = daily["in_stock"].to_numpy(dtype=bool) | (sold > 0)
     units[at] = np.where(known, sold, np.nan)[inside]
     revenue[at] = nearest_float64(daily["revenue"])[inside]
+    days = days_between(first, last)
+
+    def of_block(rows: slice) -> list[_Classes]:
+        return [
+            _classes_of_block(units[rows, offset : offset + window], revenue[rows, offset : offset + window], here)
+            for offset, here in enumerate(present[rows, window - 1 :].T)
+        ]
+
+    blocks = on_all_cores(of_block, [slice(at, at + BLOCK) for at in range(0, max(len(series_id), 1), BLOCK)])
     parts = []
-    for offset, day in enumerate(days_between(first, last)):
+    for offset, day in enumerate(days):
         here = np.flatnonzero(present[:, offset + window - 1])
-        seen = slice(offset, offset + window)
-        demand = classify(units[here, seen])
+        code, adi, cv2, earned, xyz = (np.concatenate(each) for each in zip(*(b[offset] for b in blocks), strict=True))
         columns = {
             "as_of": np.full(len(here), np.datetime64(day, "ns")),
             "series_id": series_id[here],
-            "demand_class": demand.name,
-            "adi": demand.adi,
-            "cv2": demand.cv2,
-            "abc": abc_classes(revenue[here, seen].sum(axis=1)),
-            "xyz": xyz_classes(units[here, seen]),
+            "demand_class": Demand(code, adi, cv2).name,
+            "adi": adi,
+            "cv2": cv2,
+            "abc": abc_classes(earned),
+            "xyz": xyz,
         }
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
+
+
+_Classes = tuple[Array, Array, Array, Array, Array]
+"""Of some series on one day: code, adi, cv2, revenue of the window, and X, Y or Z."""
+
+
+def _classes_of_block(units: Array, revenue: Array, present: Array) -> _Classes:
+    units, revenue = units[present], revenue[present]
+    demand = classify(units)
+    return demand.code, demand.adi, demand.cv2, revenue.sum(axis=1), xyz_classes(units)
 
 
 def _rows_by_name(daily: pd.DataFrame) -> tuple[Array, Array]:

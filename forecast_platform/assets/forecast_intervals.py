@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from forecast_platform.accuracy.buckets import HORIZON_BUCKETS
 from forecast_platform.assets.catalog import add_figures, table_metadata
@@ -14,7 +15,7 @@ from forecast_platform.assets.lineage import columns_of, made_from, passed_on
 from forecast_platform.assets.past_errors import (
     ERRORS_READ,
     FRACTIONAL,
-    KNOWN,
+    KnownSeries,
     PastErrorsOfDays,
     by_model,
     outlook_of,
@@ -22,7 +23,7 @@ from forecast_platform.assets.past_errors import (
 )
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
-from forecast_platform.digest import combine
+from forecast_platform.digest import combine, in_order
 from forecast_platform.forecasting.calibration import Calibration, PastErrors, calibrate
 from forecast_platform.io_managers.batches import Batch, BatchStream, RecordedBatches, batch_digest, recorded_batches
 from forecast_platform.io_managers.reads import reads_of
@@ -38,25 +39,24 @@ VERSIONS = """
     where origin_date between :first and :last and series > 0 order by origin_date, model, version_id
 """
 
-FORECASTS = f"""
+FORECASTS = """
+    select version_id, series_id, horizon, mean from forecasts
+    where origin_date = :origin and version_id = :version
+"""
+"""Of one version, in the order of the ledger: a join, which nothing here needs, would lose it."""
+
+OF_SEVERAL = """
     with known as (
-      select f.version_id, f.series_id, f.horizon, f.mean, {{newest}} as newest
+      select f.version_id, f.series_id, f.horizon, f.mean, max(f.version_id) over (partition by f.series_id) as newest
       from forecasts f
       join forecast_versions versions on versions.version_id = f.version_id
       where f.origin_date = :origin and versions.origin_date = :origin and versions.model = :model
     )
-    select known.version_id, known.series_id, known.horizon, known.mean, {KNOWN}
-    from known
-    left join series_scales scales on scales.as_of = :origin and scales.series_id = known.series_id
-    left join demand_classes classes on classes.as_of = :origin and classes.series_id = known.series_id
-    where known.version_id = known.newest
-    order by known.version_id, known.series_id, known.horizon
+    select version_id, series_id, horizon, mean from known where version_id = newest
 """
-"""In the order of the ledger, which is asked for: joins give any, and seals sort what is in none."""
+"""Of a model with several versions of an origin: of each series the newest that has a row for it counts."""
 
-NEWEST = "max(f.version_id) over (partition by f.series_id)"
-"""The version of a series that counts. Where a model has one version of an origin that is it: the window takes a third
-of the time."""
+LEDGER_ORDER = ("version_id", "series_id", "horizon")
 
 MADE_FROM = {
     **passed_on("forecasts", "origin_date", "version_id", "series_id", "horizon"),
@@ -69,6 +69,8 @@ MADE_FROM = {
 }
 
 States = dict[str, dict[date, PartitionState]]
+Versions = list[tuple[int, str]]
+"""Id and digest of each version of an origin and model, oldest first."""
 
 
 def build_forecast_intervals_asset(scope: TenantScope) -> dg.AssetsDefinition:
@@ -110,11 +112,11 @@ def _batches(context: dg.AssetExecutionContext, scope: TenantScope, first: date,
     states = required_states(scope, first, last)
     for asset, days in states.items():
         reads_of(context).saw_partitions(asset, sorted(days), days)
-    versions: dict[date, dict[str, list[str]]] = {}
+    versions: dict[date, dict[str, Versions]] = {}
     with scope.warehouse.reading() as session:
         asked = {"first": first, "last": last}
-        for origin, model, _, digest in reads_of(context).saw_rows(session, "forecast_versions", VERSIONS, asked):
-            versions.setdefault(origin, {}).setdefault(model, []).append(digest)
+        for origin, model, *version in reads_of(context).saw_rows(session, "forecast_versions", VERSIONS, asked):
+            versions.setdefault(origin, {}).setdefault(model, []).append(tuple(version))
     recorded = recorded_batches(scope.warehouse, "forecast_intervals", first, last)
     past = PastErrorsOfDays(
         scope, {day: states["series_scales"].get(day, state).rows for day, state in states["forecast_errors"].items()}
@@ -128,7 +130,7 @@ def _batches(context: dg.AssetExecutionContext, scope: TenantScope, first: date,
 def _origin_batches(
     scope: TenantScope,
     origin: date,
-    versions: dict[str, list[str]],
+    versions: dict[str, Versions],
     states: States,
     recorded: RecordedBatches,
     past: PastErrorsOfDays,
@@ -139,14 +141,17 @@ def _origin_batches(
         names = combine(*(text for sku, location, _ in fractional for text in (sku, location)))
         read = _read_digests(scope, states, origin) | {"fractional": names}
         digests = {
-            model: batch_digest("forecast_intervals", origin, model, CODE_VERSION, read | {"versions": digests})
-            for model, digests in versions.items()
+            model: batch_digest(
+                "forecast_intervals", origin, model, CODE_VERSION, read | {"versions": [digest for _, digest in held]}
+            )
+            for model, held in versions.items()
         }
         wanted = [model for model, digest in digests.items() if not recorded.holds(origin, model, digest)]
         ids = np.array([series_id for _, _, series_id in fractional], dtype=np.int64)
-        known = dict(by_model(past.up_to(session, origin), ids)) if wanted else {}
+        past_errors = dict(by_model(past.up_to(session, origin), ids)) if wanted else {}
+        known = KnownSeries.read(session, origin) if wanted else None
         return [
-            _batch(scope, session, origin, model, digest, ids, known.get(model), versions=len(versions[model]))
+            _batch(scope, session, origin, model, digest, ids, past_errors.get(model), versions[model], known)
             if model in wanted
             else Batch(origin, model, CODE_VERSION, {}, digest, None)
             for model, digest in digests.items()
@@ -188,14 +193,13 @@ def _batch(
     model: str,
     digest: str,
     fractional: np.ndarray,
-    known: PastErrors | None,
-    *,
-    versions: int,
+    errors: PastErrors | None,
+    versions: Versions,
+    known: KnownSeries,
 ) -> Batch:
-    query = FORECASTS.format(newest=NEWEST if versions > 1 else "f.version_id")
-    forecasts = session.arrow(query, {"origin": origin, "model": model})
-    outlook = outlook_of(forecasts, fractional)
-    errors = PastErrors.none() if known is None else known
+    forecasts = _in_ledger_order(session, origin, model, versions)
+    outlook = outlook_of(known.beside(forecasts), fractional)
+    errors = PastErrors.none() if errors is None else errors
     calibration = calibrate(errors, origin=np.datetime64(origin), window=scope.tenant.calibration_window)
     quantiles = calibration.quantiles(outlook)
     keys = {name: forecasts[name].to_numpy() for name in ("version_id", "series_id", "horizon")}
@@ -205,6 +209,15 @@ def _batch(
         | {name: quantiles[:, place] for place, name in enumerate(QUANTILES)}
     )
     return Batch(origin, model, CODE_VERSION, _summary(calibration), digest, rows)
+
+
+def _in_ledger_order(session: Session, origin: date, model: str, versions: Versions) -> pa.Table:
+    if len(versions) > 1:
+        rows = session.arrow(OF_SEVERAL, {"origin": origin, "model": model})
+    else:
+        ((version, _),) = versions
+        rows = session.arrow(FORECASTS, {"origin": origin, "version": version})
+    return rows if in_order(rows, LEDGER_ORDER) else rows.sort_by([(name, "ascending") for name in LEDGER_ORDER])
 
 
 def _summary(calibration: Calibration) -> dict[str, Any]:

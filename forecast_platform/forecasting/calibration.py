@@ -21,7 +21,7 @@ import numpy as np
 from forecast_platform.accuracy.buckets import HORIZON_BUCKETS, horizon_bucket
 from forecast_platform.accuracy.demand_classes import DEMAND_CLASSES
 from forecast_platform.forecasting.demand_law import DemandLaw, Outlook, demand_law
-from forecast_platform.forecasting.threads import on_all_cores
+from forecast_platform.threads import on_all_cores
 
 Array = np.ndarray
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from forecast_platform.forecasting.linear_systems import solve_symmetric, sum_rows
 from forecast_platform.forecasting.profiles import discounted_level
-from forecast_platform.forecasting.threads import on_all_cores
 from forecast_platform.forecasting.weekdays import SEASON
+from forecast_platform.threads import on_all_cores
 
 Array = np.ndarray
 BLOCK = 1024

@@ -292,6 +292,8 @@ class Warehouse(ABC):
 def open_warehouse(url: str, tenant: str, *, archive: str | None = None) -> Warehouse:
     """The warehouse of ``tenant`` at ``url``: ``duckdb:///folder`` or ``postgresql://user:password@host/database``.
 
+    ``duckdb:///folder?memory=16GB`` lets DuckDB take so much before it writes to a file beside its own.
+
     Args:
         archive: fsspec URL of the folder for old months of the ledgers.
 

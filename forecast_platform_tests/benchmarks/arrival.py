@@ -49,6 +49,8 @@ def main(runs: int, series: int) -> None:
     market = Market(series, start=yesterday - timedelta(days=HISTORY - 1))
     with tempfile.TemporaryDirectory(prefix="arrival-") as folder:
         tenant = M5Tenant(Path(folder), market)
+        # The platform's event log is under it, whatever a configuration is read from.
+        os.environ["DAGSTER_HOME"] = tenant.environment["DAGSTER_HOME"]
         tenant.load(ORIGINS, automation={"debounce_seconds": 0})
         daemon = subprocess.Popen(
             [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "forecast_platform.definitions"],
@@ -81,15 +83,15 @@ def _arrival(tenant: M5Tenant, number: int) -> Arrival:
     written.rename(tenant.drop / f"sales-late-{number}.csv")
     while time.time() < dropped + GIVEN_UP_AFTER:
         time.sleep(1)
-        moments = _published_since(tenant, dropped)
+        moments = _published_since(dropped)
         if moments is not None:
             return Arrival(*(moment - dropped for moment in moments))
     raise click.ClickException(f"nothing was published for {GIVEN_UP_AFTER:.0f} s after the file arrived")
 
 
-def _published_since(tenant: M5Tenant, dropped: float) -> tuple[float, float, float] | None:
+def _published_since(dropped: float) -> tuple[float, float, float] | None:
     """When the update was asked for, began, and had published, once all of it has ended."""
-    with dg.DagsterInstance.from_config(tenant.environment["DAGSTER_HOME"]) as instance:
+    with dg.DagsterInstance.get() as instance:
         records = instance.get_run_records(dg.RunsFilter(job_name=UPDATE_JOB), limit=1)
         if not records or records[0].create_timestamp.timestamp() < dropped or records[0].end_time is None:
             return None

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 
-from forecast_platform.forecasting.threads import cores, on_all_cores
+from forecast_platform.threads import cores, on_all_cores
 
 
 def test_results_come_in_the_order_of_the_parts():
@@ -16,7 +16,7 @@ def test_results_come_in_the_order_of_the_parts():
 def test_a_process_that_is_pinned_to_one_core_uses_one_thread():
     code = (
         "import os, threading; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from forecast_platform.forecasting.threads import cores, on_all_cores\n"
+        "from forecast_platform.threads import cores, on_all_cores\n"
         "names = on_all_cores(lambda part: threading.current_thread().name, [1, 2, 3])\n"
         "print(cores(), set(names))\n"
     )
