@@ -16,16 +16,8 @@ from forecast_platform.assets.published import Published, PublishedForecasts, pu
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
 from forecast_platform.digest import combine
-from forecast_platform.forecasting.weekly import (
-    CODE_VERSION,
-    PastPaths,
-    name_ranks,
-    pools_of,
-    sources,
-    sum_days,
-    weekly_quantiles,
-    whole_weeks,
-)
+from forecast_platform.forecasting.paths import PastPaths, name_ranks, pools_of, sources, sum_days
+from forecast_platform.forecasting.weekly import CODE_VERSION, weekly_quantiles, whole_weeks
 from forecast_platform.io_managers.batches import Batch, BatchStream, batch_digest, recorded_batches
 from forecast_platform.io_managers.reads import reads_of
 from forecast_platform.io_managers.warehouse import Session

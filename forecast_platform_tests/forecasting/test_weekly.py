@@ -10,29 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from forecast_platform.forecasting.weekly import (
-    LEAST_ORIGINS,
-    LEVELS,
-    SOURCES,
-    PastPaths,
-    Week,
-    assumed_quantiles,
-    name_ranks,
-    path_quantiles,
-    pools_of,
-    sources,
-    sum_days,
-    weekly_quantiles,
-    whole_weeks,
-)
+from forecast_platform.forecasting.paths import LEAST_ORIGINS, LEVELS, PastPaths, pools_of
+from forecast_platform.forecasting.weekly import Week, assumed_quantiles, weekly_quantiles, whole_weeks
 
 ORIGIN = date(2026, 5, 30)
 """A Saturday."""
 
 
 def test_a_week_runs_from_sunday_to_saturday_and_lies_wholly_ahead():
-    assert whole_weeks(ORIGIN, 14) == [Week(date(2026, 6, 6), 1, 7), Week(date(2026, 6, 13), 8, 14)]
-    assert whole_weeks(date(2026, 5, 31), 14) == [Week(date(2026, 6, 13), 7, 13)]
+    assert whole_weeks(ORIGIN, 14) == [Week(1, 7, date(2026, 6, 6)), Week(8, 14, date(2026, 6, 13))]
+    assert whole_weeks(date(2026, 5, 31), 14) == [Week(7, 13, date(2026, 6, 13))]
     assert whole_weeks(date(2026, 5, 31), 12) == []
 
 
@@ -46,22 +33,6 @@ def test_every_whole_week_of_a_horizon_is_found_once(origin: date, horizon: int)
         assert (
             week.week_ending.weekday() == 5 and days[week.days][-1] == week.week_ending and week.last - week.first == 6
         )
-
-
-def test_the_quantile_of_fourteen_days_of_poisson_five_is_84_and_the_sum_of_daily_ones_126():
-    paths = np.random.default_rng(3).poisson(5.0, size=(200_000, 14)).astype(float)
-    summed = path_quantiles(np.array([70.0]), sum_days(paths) / 70.0, whole=True, levels=[0.95])
-    daily = [path_quantiles(np.array([5.0]), paths[:, d] / 5.0, whole=True, levels=[0.95])[0, 0] for d in range(14)]
-    assert (summed[0, 0], sum(daily)) == (84.0, 126.0)
-    assert stats.poisson.ppf(0.95, 70.0) == 84.0 and 14 * stats.poisson.ppf(0.95, 5.0) == 126.0
-
-
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=300), st.floats(0, 1e6))
-def test_quantiles_are_order_statistics_that_never_cross_or_fall_below_zero(sums: list[float], unit: float):
-    found = path_quantiles(np.array([unit]), np.array(sums), whole=False)[0]
-    expected = [unit * sorted(sums)[min(int(np.ceil(level * len(sums))), len(sums)) - 1] for level in LEVELS]
-    assert found.tolist() == pytest.approx(expected)
-    assert (np.diff(found) >= 0).all() and (found >= 0).all()
 
 
 def past_of(sold: np.ndarray, expected: np.ndarray | None = None, *, last: date = ORIGIN) -> PastPaths:
@@ -142,7 +113,7 @@ def test_quantiles_are_defined_for_any_forecast_and_history(seed: int):
     sold[generator.random(sold.shape) < 0.01] = np.nan
     classes = generator.choice(np.array(["a", "b"], dtype=object), n)
     pools = pools_of(
-        past_of(sold, expected), classes, Week(ORIGIN, 1, 7), first=ORIGIN - timedelta(days=25), last=ORIGIN
+        past_of(sold, expected), classes, Week(1, 7, ORIGIN), first=ORIGIN - timedelta(days=25), last=ORIGIN
     )
     mean = np.where(generator.random(n) < 0.2, 0.0, generator.gamma(0.3, 30.0, n))
     scale = np.where(generator.random(n) < 0.2, np.nan, np.where(generator.random(n) < 0.2, 0.0, 2.0))
@@ -157,16 +128,3 @@ def test_quantiles_are_defined_for_any_forecast_and_history(seed: int):
         for row in range(n)
     ]
     assert np.array(alone).tolist() == quantiles.tolist()
-
-
-def test_which_series_stand_for_a_class_is_told_by_their_names_alone():
-    sku, location = [f"s {number}" for number in range(500)], ["é"] * 500
-    classes = np.array(["smooth", "lumpy"] * 250, dtype=object)
-    ranks = name_ranks(sku, location)
-    chosen = sources(ranks, classes)
-    assert len(chosen) == 2 * SOURCES and (classes[chosen] == "lumpy").sum() == SOURCES
-    shuffled = np.random.default_rng(1).permutation(500)
-    again = sources(name_ranks([sku[row] for row in shuffled], location), classes[shuffled])
-    assert set(shuffled[again]) == set(chosen)
-    assert len(sources(ranks[:0], classes[:0])) == 0
-    assert len(set(name_ranks(["a", "a b"], ["b c", "c"]).tolist())) == 2
