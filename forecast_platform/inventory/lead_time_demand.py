@@ -120,7 +120,8 @@ def undershoot_draws(ahead: Ahead, pools: SpanPools, review: Array, uniform: Arr
             if len(rows) and shares[-1] > 0:
                 chosen = np.sort(sums)[np.minimum(np.searchsorted(shares, uniform * shares[-1]), len(sums) - 1)]
                 draws[of_span[rows]] = unit[:, None] * (chosen * place)
-    return draws
+    # A whole sale of x leaves 0 to x - 1 below the point, as the last of what is above it may be any of its units.
+    return np.where(ahead.whole[:, None], np.floor(draws), draws)
 
 
 def stockout_probabilities(ahead: Ahead, pools: SpanPools, available: Array) -> Array:
