@@ -184,12 +184,16 @@ def test_the_image_is_made_from_files_and_extras_that_there_are():
 def test_the_chart_writes_the_instance_that_is_used_everywhere_else():
     instance = yaml.safe_load((DEPLOY / "dagster.yaml").read_text())
     del instance["storage"]
+    daemon = VALUES["dagsterDaemon"]
     assert instance.pop("telemetry") == VALUES["telemetry"]
+    queue, coordinator = instance.pop("run_coordinator"), daemon["runCoordinator"]
+    assert coordinator["enabled"] and coordinator["type"] == queue["class"]
+    ours = coordinator["config"]["queuedRunCoordinator"]
+    assert {snake(name): value for name, value in ours.items()} == queue["config"]
     assert VALUES["additionalInstanceConfig"] == instance
     # What is given there is not written by the chart a second time.
-    daemon = VALUES["dagsterDaemon"]
     assert not (daemon["runMonitoring"]["enabled"] or daemon["runRetries"]["enabled"] or VALUES["retention"]["enabled"])
-    assert VALUES["pythonLogs"] == {} and daemon["runCoordinator"]["config"]["queuedRunCoordinator"] == {}
+    assert VALUES["pythonLogs"] == {}
 
 
 def launcher_config() -> dict[str, Any]:
