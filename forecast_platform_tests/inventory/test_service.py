@@ -115,7 +115,7 @@ def test_the_cycle_service_that_was_asked_for_is_reached(service: float):
     ],
 )
 def test_each_policy_reaches_its_own_target(policy: str, metric: str, review: int, service: float):
-    shop = Shop(150, 140, 12)
+    shop = Shop(150, 224 if review == WEEK else 140, 12)
     terms = terms_of(shop, service, policy=policy, metric=metric, review=review)
     # A lot of two weeks: EOQ with the cost of an order that makes it so.
     weeks = 2 * WEEK * shop.demand[:, :HISTORY].mean(axis=1)
