@@ -38,7 +38,7 @@ class Past:
     Attributes:
         classes: ``as_of``, ``series_id``, ``demand_class``.
         scales: ``as_of``, ``series_id``, ``scale_sq``.
-        ranks: ``weekly.name_ranks`` of every series, by ``series_id``.
+        ranks: ``paths.name_ranks`` of every series, by ``series_id``.
         ids: ``series_id`` along the second axis of ``paths``.
     """
 

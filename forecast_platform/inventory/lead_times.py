@@ -13,9 +13,6 @@ Array = np.ndarray
 DRAWS = 1024
 """Paths of a plan's series: a power of two, which is where a Sobol sequence is balanced."""
 
-STAGES = ("order", "transit", "customs")
-"""The stages of a lead time."""
-
 DIMENSIONS = 4
 
 

@@ -49,9 +49,7 @@ class Replayed:
         return float(self.met.sum() / self.demand.sum()) if self.demand.sum() else float("nan")
 
 
-def replay(
-    demand: Array, rule: Rule, lead_time: Array, opening: Array, *, backorders: bool, on_order: Array | None = None
-) -> Replayed:
+def replay(demand: Array, rule: Rule, lead_time: Array, opening: Array, *, backorders: bool) -> Replayed:
     """Play T days of n series.
 
     In the morning what is due is delivered, then demand is met as far as there is stock, in the evening the rule
@@ -64,14 +62,11 @@ def replay(
         lead_time: n x T whole days; of an order placed on each day.
         opening: n units on hand before the first day.
         backorders: whether what is not there is owed, or lost.
-        on_order: n x T units that are due on each day already.
     """
     n, days = demand.shape
     due = np.zeros((n, days + int(lead_time.max(initial=0)) + 2))
-    if on_order is not None:
-        due[:, :days] += on_order
     hand, rows = opening.astype(np.float64), np.arange(n)
-    coming = due.sum(axis=1)
+    coming = np.zeros(n)
     open_cycle, short = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
     met, cycles, kept, stock, out, orders, ordered = (np.zeros(n) for _ in range(7))
     for day in range(days):
