@@ -30,7 +30,6 @@ NEWEST_DAYS = 7
 BATCHES_SHOWN = 20
 ORIGINS_SHOWN = 10
 
-TABLES = "select table_name from information_schema.tables where table_schema = :schema"
 SERIES = "select series_id, sku, location from series where sku = :sku order by location"
 VERSIONS = """
     select version_id, digest, model, model_spec, code_version, horizon, inputs, series, live
@@ -206,7 +205,7 @@ def _named(names: Iterable[str]) -> str:
 
 def _met(session: Session, scope: TenantScope, asked: Row) -> dict[str, dict]:
     """What sold, by day, and the errors on record, by version and day; dbt may not have made its tables yet."""
-    there = {name for (name,) in session.execute(TABLES, {"schema": scope.warehouse.schema})}
+    there = session.relations()
     sold = _rows(session, SOLD, {name: asked[name] for name in ("series", "origin", "last")})
     errors = _rows(session, ERRORS, asked) if "forecast_errors" in there else []
     by_day = {each["sale_date"]: each for each in sold}

@@ -41,7 +41,6 @@ COVERAGE = """
     where segment = 'all' and window_days = 28 and as_of = (select max(as_of) from interval_coverage)
 """
 
-VIEWS = "select table_name from information_schema.tables where table_schema = :schema"
 
 DIGITS = 12
 """Of a digest, as people read it."""
@@ -86,7 +85,7 @@ def comparison_table(scope: TenantScope) -> str:
         NothingScored: nothing has met its actual.
     """
     with scope.warehouse.reading() as session:
-        views = {name for (name,) in session.execute(VIEWS, {"schema": scope.warehouse.schema})}
+        views = session.relations()
         scores, published, coverage = (
             session.arrow(query).to_pandas() if view in views else pd.DataFrame()
             for view, query in (

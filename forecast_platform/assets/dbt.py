@@ -249,6 +249,7 @@ def run_models(
     """Build the selected models for ``first`` .. ``last`` in one dbt call; yields Dagster events as dbt reports them.
 
     With them the views that they, and other models of ``tag``, read or are, and ``views``: one may not be there yet.
+    A view of a table that nothing has made so far waits for it.
 
     ``figures`` has, by model, the query of what the UI shows of each of its days (see ``catalog.queried_figures``).
 
@@ -261,7 +262,7 @@ def run_models(
     models = sorted(key.path[-1] for key in context.selected_asset_keys)
     selected = [*models, f"+tag:{tag},config.materialized:view", *views]
     arguments = [
-        *("build", "--select", *selected),
+        *("build", "--select", *selected, *_exclude(_too_early(scope, models))),
         *("--indirect-selection", "cautious", *event_time(first, last)),
     ]
     events, failure = _events(context, scope, translator, arguments)
@@ -275,6 +276,28 @@ def run_models(
         yield event
     if failure is not None:
         raise failure
+
+
+def _exclude(names: Sequence[str]) -> list[str]:
+    return ["--exclude", *names] if names else []
+
+
+def _too_early(scope: TenantScope, models: Sequence[str]) -> list[str]:
+    """The views over a table of dbt's that is not in the warehouse, and that a run of ``models`` does not make."""
+    manifest = json.loads((parsed_project(scope) / "manifest.json").read_text())
+    with scope.warehouse.reading() as session:
+        there = session.relations() | set(models)
+
+    def waits(unique_id: str) -> bool:
+        node = manifest["nodes"].get(unique_id)
+        if node is None:
+            return False
+        if node["config"]["materialized"] != "view":
+            return node["name"] not in there
+        return any(map(waits, manifest["parent_map"][unique_id]))
+
+    nodes = manifest["nodes"].items()
+    return sorted(node["name"] for name, node in nodes if node["config"]["materialized"] == "view" and waits(name))
 
 
 @retrying()

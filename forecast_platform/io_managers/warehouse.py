@@ -120,6 +120,11 @@ class Session(ABC):
         rows = self.execute(query, parameters)
         return rows[0][0] if rows else None
 
+    def relations(self) -> set[str]:
+        """Names of the tables and views that are in the tenant's schema."""
+        there = "select table_name from information_schema.tables where table_schema = :schema"
+        return {name for (name,) in self.execute(there, {"schema": self.warehouse.schema})}
+
     def append(self, table: sa.Table, frame: pd.DataFrame) -> int:
         """Cast and insert ``frame``, deleting nothing. Returns the number of rows.
 

@@ -22,7 +22,7 @@ VIEWS = (
     *("forecast_explanations_by_sku", "published_accuracy", "interval_scores", "forecast_errors"),
 )
 APPENDED = ["forecasts", "forecast_intervals", "publications", "forecast_explanations"]
-SCORED = ["forecast_errors", "error_sums", "interval_scores"]
+SCORED = ["forecast_errors", "error_sums", "interval_scores", "published_sums"]
 
 pytestmark = pytest.mark.slow
 
