@@ -1,12 +1,15 @@
-"""What all commands share: kinds of arguments, and errors on one line. No command is defined here."""
+"""What all commands share: kinds of arguments, the tenant they name, errors on one line. No command is defined here."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from forecast_platform.assets.scope import TenantScope
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 
@@ -33,3 +36,15 @@ def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             raise click.ClickException(str(error)) from error
 
     return wrapper
+
+
+def loaded_tenant(name: str) -> TenantScope:
+    """The tenant that a command names.
+
+    Raises:
+        SettingsError: there is none, or its settings are wrong.
+    """
+    from forecast_platform import settings as platform_settings
+    from forecast_platform.pipeline import load_tenant
+
+    return load_tenant(name, platform_settings.load())

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import click
 
-from forecast_platform.arguments import CommandLineError, one_line_errors
-
-if TYPE_CHECKING:
-    from forecast_platform.assets.scope import TenantScope
+from forecast_platform.arguments import CommandLineError, loaded_tenant, one_line_errors
 
 SHOWN_REJECTS = 10
 
@@ -28,7 +25,7 @@ def post(tenant: str, file: BinaryIO) -> None:
     """
     from forecast_platform.posting import lines_of, post_events, shape_of_events
 
-    scope = _scope(tenant)
+    scope = loaded_tenant(tenant)
     receipt = post_events(scope, lines_of(file, shape_of_events(scope).max_event_bytes))
     for rejected in receipt.rejected[:SHOWN_REJECTS]:
         click.echo(f"event {rejected.number}: {rejected.reason}", err=True)
@@ -83,7 +80,7 @@ def consume(
         import nats  # noqa: F401
     except ImportError as error:
         raise CommandLineError("the consumer needs a package: pip install 'forecast-platform[nats]'") from error
-    scope = _scope(tenant)
+    scope = loaded_tenant(tenant)
     shape_of_events(scope)
     subscription = Subscription(
         url=url,
@@ -112,10 +109,3 @@ def _until_told(subscription, keep, log) -> None:
         await consumed(subscription, keep, log, stop)
 
     asyncio.run(running())
-
-
-def _scope(tenant: str) -> TenantScope:
-    from forecast_platform import settings as platform_settings
-    from forecast_platform.pipeline import load_tenant
-
-    return load_tenant(tenant, platform_settings.load())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from forecast_platform.arguments import DAY, CommandLineError, one_line_errors
+from forecast_platform.arguments import DAY, CommandLineError, loaded_tenant, one_line_errors
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -37,7 +37,7 @@ def list_models(tenant: str) -> None:
     """Every model with its spec, newest version and artefact, the series it is published for, and pins."""
     from forecast_platform.models_report import models_table
 
-    click.echo(models_table(_scope(tenant)))
+    click.echo(models_table(loaded_tenant(tenant)))
 
 
 @models.command()
@@ -48,7 +48,7 @@ def compare(tenant: str) -> None:
     from forecast_platform.models_report import NothingScored, comparison_table
 
     try:
-        click.echo(comparison_table(_scope(tenant)))
+        click.echo(comparison_table(loaded_tenant(tenant)))
     except NothingScored as error:
         raise CommandLineError(str(error)) from error
 
@@ -69,7 +69,7 @@ def pin(
     from forecast_platform.forecasting import model_specs
     from forecast_platform.tables import model_pins
 
-    scope = _scope(tenant)
+    scope = loaded_tenant(tenant)
     if release == (model is not None):
         raise CommandLineError("say which --model to publish, or --release to let go again, and not both")
     known = [each.name for each in model_specs(scope.tenant.models)]
@@ -104,7 +104,7 @@ def rollback(
     """Keep a model at an artefact that it learned before."""
     from forecast_platform.tables import artifact_choices
 
-    scope = _scope(tenant)
+    scope = loaded_tenant(tenant)
     if release == (digest is not None):
         raise CommandLineError("say --to which artefact, or --release to let go again, and not both")
     day = _day(scope, since)
@@ -113,13 +113,6 @@ def rollback(
         _append(session, artifact_choices, "choice_id", {"model": model, "digest": whole}, day, reason)
     click.echo(f"{tenant}: {model} {f'is kept at {whole}' if whole else 'is let go again'} from {day}")
     click.echo("Make model_artifacts and forecasts of those days again, if they are made already.")
-
-
-def _scope(tenant: str) -> TenantScope:
-    from forecast_platform import settings as platform_settings
-    from forecast_platform.pipeline import load_tenant
-
-    return load_tenant(tenant, platform_settings.load())
 
 
 def _day(scope: TenantScope, since: datetime | None) -> date:

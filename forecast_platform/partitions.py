@@ -163,6 +163,9 @@ def affected(
         "interval_scores": sums,
         "published_sums": sums,
         "champions": reaching(sums, windows.champion_window - 1),
+        # What was ordered on a past day stays as it was decided; today's plan is made from today's sales.
+        "inventory_plan": {closed, today},
+        "inventory_simulation": {closed},
         # The report of a past day stays as people have read it; the newest one has the corrected figures.
         "daily_report": {closed},
     }
@@ -179,5 +182,5 @@ FROM_FORECASTS = (
 )
 """Append-only assets beside ``forecasts``, each made for an origin."""
 
-FACTS_OF_TODAY = ("raw_sales", "sales_rejects", "daily_sales", "features")
-"""Assets whose partition of today's open day is filled while it is open."""
+FACTS_OF_TODAY = ("raw_sales", "sales_rejects", "daily_sales", "features", "inventory_plan")
+"""Assets whose partition of today's open day is filled while it is open, the last where stock is planned."""

@@ -31,6 +31,8 @@ from forecast_platform.assets.forecast_intervals import build_forecast_intervals
 from forecast_platform.assets.forecasts import build_forecasts_asset
 from forecast_platform.assets.hierarchy_forecasts import build_hierarchy_forecasts_asset
 from forecast_platform.assets.interval_scores import build_interval_scores_asset
+from forecast_platform.assets.inventory_plan import build_inventory_plan_asset
+from forecast_platform.assets.inventory_simulation import build_inventory_simulation_asset
 from forecast_platform.assets.model_artifacts import build_model_artifacts_asset
 from forecast_platform.assets.publications import build_publications_asset
 from forecast_platform.assets.raw_sales import build_raw_sales_asset
@@ -111,6 +113,7 @@ def build_assets(scope: TenantScope) -> dg.Definitions:
         build_weekly_forecasts_asset(scope),
         build_hierarchy_forecasts_asset(scope),
         build_forecast_explanations_asset(scope),
+        *([build_inventory_plan_asset(scope), build_inventory_simulation_asset(scope)] if scope.plans_stock else []),
         build_daily_report_asset(scope),
         *view_specs(scope, TenantTranslator(scope, windows={})),
     ]

@@ -16,14 +16,17 @@ from forecast_platform.assets.scope import TenantScope
 from forecast_platform.days import days_between, in_words
 
 PARTITIONED = (
-    *("items", "locations", "suppliers", "plan", "covariates", "inventory_levels"),
+    *("items", "locations", "suppliers", "plan", "covariates", "inventory_levels", "open_orders"),
     *("raw_sales", "sales_rejects", "daily_sales"),
     *("series_scales", "features", "demand_classes", "model_artifacts"),
     *("forecasts", "forecast_errors", "error_sums"),
     *("forecast_intervals", "champions", "publications", "interval_scores", "published_sums"),
     *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
-    "daily_report",
+    *("inventory_plan", "inventory_simulation", "daily_report"),
 )
+
+OF_STOCK = ("inventory_plan", "inventory_simulation")
+"""Assets of tenants whose stock is planned."""
 
 ACCURACY = """
     select model, n, wape, bias, mean_rmsse, mean_mase, fva_wape, fva_rmsse
@@ -55,6 +58,8 @@ def status_table(scope: TenantScope) -> str:
     lines = []
     for asset in PARTITIONED:
         if asset in scope.unfed_facts() or (asset == "model_artifacts" and not refitting(scope)):
+            continue
+        if asset in OF_STOCK and not scope.plans_stock:
             continue
         held = log[log["asset"] == asset]
         days = [day.date() for day in pd.to_datetime(held["day"])]

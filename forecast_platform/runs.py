@@ -91,10 +91,14 @@ FOLLOWING_SALES = (
     *("forecasts", "forecast_errors", "error_sums", "interval_scores", "published_sums"),
     *("forecast_intervals", "champions", "publications"),
     *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
-    "daily_report",
+    *("inventory_plan", "inventory_simulation", "daily_report"),
 )
 """What is made again after ``raw_sales`` changed, in order of dependency; views follow by themselves. Scores come
 before what is made from the newest origin: they read what earlier origins said, and that stays."""
+
+
+OF_STOCK = ("inventory_levels", "open_orders", "suppliers")
+"""Facts that decide what is ordered and not what is forecast."""
 
 
 def affected_steps(
@@ -105,6 +109,7 @@ def affected_steps(
     assets: Sequence[str] = FOLLOWING_SALES,
     *,
     newest_again: bool = False,
+    restocked: bool = False,
 ) -> list[Step]:
     """The runs that bring every asset up to date after the sales of ``days`` changed, in order of dependency.
 
@@ -113,6 +118,7 @@ def affected_steps(
 
     Args:
         newest_again: whether the newest origin is forecast again even if sales have not changed: its plan has.
+        restocked: whether the newest inventory plan is made again: stock, orders or terms have changed.
     """
     days, moved = tuple(days), tuple(moved)
     steps: list[Step] = []
@@ -122,6 +128,8 @@ def affected_steps(
         }
         if newest_again and asset in {"model_artifacts", "forecasts", *FROM_FORECASTS}:
             touched.add(closed)
+        if asset == "inventory_plan" and (newest_again or restocked):
+            touched |= {closed, closed + timedelta(days=1)}
         on_record = _logged(scope, asset, touched)
         for first, last in ranges(touched & on_record.keys()):
             if steps and (steps[-1].first, steps[-1].last) == (first, last):
@@ -222,7 +230,9 @@ def make_waiting(scope: TenantScope, make: Callable[[Step], object]) -> list[Ste
     follows = today == scope.clock_day() and scope.warehouse.logged("features", yesterday, yesterday)
     if not follows or not any(each.day == today for each in was_open):
         return made
-    step = Step(FACTS_OF_TODAY, today, today)
+    step = Step(
+        tuple(asset for asset in FACTS_OF_TODAY if asset != "inventory_plan" or scope.plans_stock), today, today
+    )
     make(step)
     scope.changes.settle([each for each in was_open if each.day == today], made_from={("raw_sales", today): OPEN})
     return [*made, step]
@@ -247,8 +257,10 @@ def _make_following(scope: TenantScope, changes: Sequence[ChangedDay], make: Cal
     # Once `daily_sales` is made, nothing tells any more who moved.
     scope.changes.moved(differing, moved)
     sold |= {each.day for each in differing if each.asset == "inventory_levels"}
-    planned = any(each.asset not in {"raw_sales", "inventory_levels"} for each in differing)
-    following = affected_steps(scope, sold, moved, scope.today() - timedelta(days=1), newest_again=planned)
+    planned = any(each.asset not in {"raw_sales", *OF_STOCK} for each in differing)
+    restocked = any(each.asset in OF_STOCK for each in differing)
+    closed = scope.today() - timedelta(days=1)
+    following = affected_steps(scope, sold, moved, closed, newest_again=planned, restocked=restocked)
     for step in following:
         make(step)
     scope.changes.settle(changes, made_from=digests)

@@ -40,6 +40,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from forecast_platform.inventory.lead_times import STAGES
+
 QUANTITY = Numeric(18, 4)
 PRICE = Numeric(18, 6)
 REVENUE = Numeric(38, 10)
@@ -549,6 +551,12 @@ items = _table(
     Column("order_cost", PRICE),
     Column("holding_rate", Double),
     Column("service_level", Double),
+    Column("policy", Text),
+    Column("service_metric", Text),
+    Column("underage_cost", PRICE),
+    Column("least_cover_days", Double),
+    Column("most_cover_days", Double),
+    Column("stocked", Boolean),
     key=("valid_from", "sku", "location"),
     partition="valid_from",
     enforce_key=False,
@@ -578,6 +586,8 @@ suppliers = _table(
     Column("lead_time_std_days", Double),
     Column("moq", QUANTITY),
     Column("order_cost", PRICE),
+    Column("review_period_days", Double),
+    *(Column(f"{stage}_{kind}", Double) for stage in STAGES for kind in ("days", "std_days")),
     key=("valid_from", "supplier"),
     partition="valid_from",
     enforce_key=False,
@@ -627,6 +637,106 @@ inventory_levels = _table(
     partition="snapshot_date",
     enforce_key=False,
     description="Stock at the end of a day.",
+)
+
+open_orders = _table(
+    "open_orders",
+    _required("known_from", Date),
+    _required("order_id", Text),
+    _required("sku", Text),
+    _required("location", Text),
+    _required("quantity", QUANTITY),
+    Column("supplier", Text),
+    Column("ordered_on", Date),
+    Column("expected_on", Date),
+    Column("received_on", Date),
+    key=("known_from", "order_id", "sku", "location"),
+    partition="known_from",
+    enforce_key=False,
+    description=(
+        "Lines of purchase orders as known from a day on; the newest known row of a line counts, one of quantity 0 is"
+        " cancelled. A line that is delivered in parts is a line a part."
+    ),
+)
+
+inventory_plan = _table(
+    "inventory_plan",
+    _required("as_of", Date),
+    _required("sku", Text),
+    _required("location", Text),
+    _required("status", Text),
+    _required("action", Text),
+    _required("priority", SmallInteger),
+    _required("reason", Text),
+    _required("order_quantity", Double),
+    _required("expected_on", Date),
+    Column("supplier", Text),
+    Column("category", Text),
+    _required("stock_known", Text),
+    Column("counted_on", Date),
+    Column("on_hand", Double),
+    _required("on_order", Double),
+    Column("origin_date", Date),
+    Column("model", Text),
+    _required("method", Text),
+    _required("demand_daily", Double),
+    _required("demand_lead_time", Double),
+    _required("demand_protection", Double),
+    _required("demand_std", Double),
+    _required("safety_stock", Double),
+    _required("reorder_point", Double),
+    _required("order_up_to", Double),
+    Column("eoq", Double),
+    Column("days_of_inventory", Double),
+    _required("days_unsold", Double),
+    Column("stockout_probability", Double),
+    Column("stockout_on", Date),
+    Column("inventory_value", Double),
+    Column("order_value", Double),
+    _required("lead_time_days", Double),
+    _required("lead_time_std_days", Double),
+    _required("review_period_days", Double),
+    _required("policy", Text),
+    _required("service_metric", Text),
+    _required("service_level", Double),
+    _required("moq", Double),
+    _required("order_multiple", Double),
+    Column("unit_cost", Double),
+    Column("order_cost", Double),
+    _required("holding_rate", Double),
+    Column("underage_cost", Double),
+    Column("least_cover_days", Double),
+    Column("most_cover_days", Double),
+    _required("stocked", Boolean),
+    _required("defaults", Text),
+    key=("as_of", "sku", "location"),
+    partition="as_of",
+    enforce_key=False,
+    description=(
+        "What to order at the end of a day, and why: demand until the next delivery but one, levels, what there is, and"
+        " the terms it was planned by. `defaults` is JSON of the terms that are not the item's own: whose they are."
+    ),
+)
+
+inventory_simulation = _table(
+    "inventory_simulation",
+    _required("as_of", Date),
+    _required("rule", Text),
+    _required("policy", Text),
+    _required("days", SmallInteger),
+    _required("series", Integer),
+    *(_required(name, Double) for name in ("demand", "met")),
+    *(Column(name, Double) for name in ("fill_rate", "cycle_service")),
+    Column("stockout_days", Double),
+    *(_required(name, Double) for name in ("stock_units", "stock_value", "orders", "ordered")),
+    *(_required(name, Double) for name in ("holding_cost", "ordering_cost", "censored_days")),
+    key=("as_of", "rule", "policy"),
+    partition="as_of",
+    enforce_key=False,
+    description=(
+        "The days up to a day played again: by each evening's plan, by a simple rule and as it was; what each came to,"
+        " for the items of a policy and `all`. `censored_days` counts days whose demand is only what was expected."
+    ),
 )
 
 APPEND_ONLY: tuple[Table, ...] = tuple(t for t in metadata.sorted_tables if t.info["write"] == "append")

@@ -12,11 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from forecast_platform.accuracy.champions import FLOOR
 from forecast_platform.alerts.settings import Alerts
 from forecast_platform.forecasting import model_specs
+from forecast_platform.inventory.settings import Inventory
 from forecast_platform.retention import Prunable, too_short
 from forecast_platform.sources.shapes import FactSources, SalesSource
 
-FactName = Literal["items", "locations", "suppliers", "plan", "covariates", "inventory_levels"]
-FACTS: tuple[FactName, ...] = ("items", "locations", "suppliers", "plan", "covariates", "inventory_levels")
+FactName = Literal["items", "locations", "suppliers", "plan", "covariates", "inventory_levels", "open_orders"]
+FACTS: tuple[FactName, ...] = (
+    *("items", "locations", "suppliers", "plan", "covariates", "inventory_levels", "open_orders"),
+)
 """The facts beside sales, in the order in which they are made."""
 
 DemandClass = Literal["smooth", "erratic", "intermittent", "lumpy", "new", "inactive"]
@@ -180,6 +183,7 @@ class Tenant(BaseModel):
         "bottom_up", description="how forecasts of locations, categories and the total are made to add up"
     )
     text_generator: TextGenerator | None = Field(None, description="phrases explanations; off where it is not given")
+    inventory: Inventory = Field(Inventory(), description="how stock is planned, where its levels are known")
     max_reject_share: float = Field(
         0.02, ge=0, le=1, description="share of bad rows of a day above which a check fails"
     )

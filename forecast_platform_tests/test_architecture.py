@@ -12,7 +12,7 @@ import forecast_platform
 
 ROOT = Path(forecast_platform.__file__).parent
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
-PURE = ("features", "forecasting", "accuracy", "reporting")
+PURE = ("features", "forecasting", "accuracy", "inventory", "reporting")
 DATABASES = {"sqlalchemy", "duckdb", "psycopg2", "alembic", "fsspec"}
 
 

@@ -78,7 +78,7 @@ def test_what_is_written_shares_the_tenants_pool_partitions_and_backfill_policy(
 ):
     graph = tenants[name].resolve_asset_graph()
     written = [graph.get(key) for key in graph.materializable_asset_keys]
-    assert len(written) == 23
+    assert len(written) == 26
     assert {node.key for node in written if node.is_partitioned} == {node.key for node in written}
     assert {node.partitions_def for node in written} == {load_tenant(name, load(environment)).partitions}
     assert {node.backfill_policy for node in written} == {BACKFILL_POLICY}
@@ -109,6 +109,7 @@ def test_every_asset_carries_what_a_person_looks_for(tenants: dict[str, dg.Defin
 Column = tuple[str, str]
 SET_BY_THE_TENANT = {
     *(("forecasts", "horizon"), ("hierarchy_forecasts", "level"), ("publications", "published_at")),
+    ("inventory_simulation", "rule"),
     *(("forecast_accuracy_by_series", "window_days"), ("interval_coverage", "window_days")),
 }
 """Columns that hold settings or the time, and nothing that was read."""

@@ -133,8 +133,8 @@ def test_moved_membership_travels_with_the_changed_day():
 
 
 def test_an_asset_without_a_rule_is_an_error_that_names_it():
-    with pytest.raises(ValueError, match="'inventory_plan'"):
-        affected("inventory_plan", CLOSED, closed=CLOSED, windows=WINDOWS)
+    with pytest.raises(ValueError, match="'purchase_plan'"):
+        affected("purchase_plan", CLOSED, closed=CLOSED, windows=WINDOWS)
 
 
 def test_consecutive_days_are_one_range():

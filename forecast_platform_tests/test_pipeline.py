@@ -122,7 +122,7 @@ def test_assets_of_other_tools_are_depended_on_and_never_made(settings: Settings
         assert graph.get(scope.key("raw_sales")).parent_keys == {orders}
         assert graph.get(scope.key("inventory_levels")).parent_keys == {stock}
         chain = chain_of(definitions, scope)
-        assert set(chain.all) == MADE | {"inventory_levels"}
+        assert set(chain.all) == MADE | {"inventory_levels", "inventory_plan", "inventory_simulation"}
         assert "raw_sales" in chain.facts and "forecasts" in chain.forecasts
         columns = graph.get(scope.key("inventory_levels")).metadata["dagster/column_lineage"].deps_by_column
         assert columns["on_hand"] == [dg.TableColumnDep(asset_key=stock, column_name="pieces")]

@@ -75,6 +75,11 @@ def queried_figures(scope: TenantScope, query: str, first: date, last: date) -> 
     return figures
 
 
+def markdown_cell(text: str) -> str:
+    """A text for a cell of a Markdown table: what comes from data cannot end it or be read as mark-up."""
+    return "".join(f"\\{sign}" if sign in "\\`*_{}[]()<>#|!~" else " " if sign < " " else sign for sign in text)
+
+
 def origin_figures(models: Sequence[ModelSpec], made: Mapping[str, ModelForecast], series: int) -> Figures:
     """What became of one origin: how many series, fallbacks and seconds, and a table of its models.
 

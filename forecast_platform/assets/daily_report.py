@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 import xxhash
 
-from forecast_platform.assets.catalog import add_figures
+from forecast_platform.assets.catalog import add_figures, markdown_cell
 from forecast_platform.assets.report_reading import read_report
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
@@ -188,6 +188,6 @@ def worst(report: DayReport) -> str:
 
 
 def _cells(series: Series) -> list[str]:
-    """A row of a Markdown table; what comes from data cannot end its cell or be read as mark-up."""
+    """A row of a Markdown table."""
     cells = [series.name, units(series.units), percent(series.wape), signed_percent(series.bias), series.sentence or ""]
-    return ["".join(f"\\{sign}" if sign in "\\`*_{}[]()<>#|!~" else sign for sign in cell) for cell in cells]
+    return list(map(markdown_cell, cells))

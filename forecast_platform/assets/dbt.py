@@ -231,6 +231,7 @@ def view_specs(scope: TenantScope, translator: TenantTranslator) -> list[dg.Asse
         translator.get_asset_spec(manifest, unique_id, None)
         for unique_id, node in sorted(manifest["nodes"].items())
         if node["resource_type"] == "model" and "view" in node["tags"]
+        if scope.plans_stock or node["config"].get("group") != "inventory"
     ]
     return [spec.replace_attributes(kinds={"dbt", "view"}).merge_attributes(metadata={"view": True}) for spec in specs]
 

@@ -1,4 +1,4 @@
-"""``items``, ``locations``, ``suppliers``, ``plan``, ``covariates``, ``inventory_levels``: dated facts beside sales."""
+"""Dated facts beside sales: items, locations, suppliers, plan, covariates, inventory levels, open orders."""
 
 import dagster as dg
 import pandas as pd

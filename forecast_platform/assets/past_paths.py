@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -19,7 +20,11 @@ from forecast_platform import tables
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.days import days_between
 from forecast_platform.forecasting.paths import PastPaths, name_ranks, sources
+from forecast_platform.io_managers.reads import reads_of
 from forecast_platform.io_managers.warehouse import Session
+from forecast_platform.io_managers.windows import materialized
+from forecast_platform.partitions import DayWindow
+from forecast_platform.tenant import Tenant
 
 SCORES = """
     select e.origin_date, v.model, e.series_id, e.horizon, e.version_id,
@@ -78,6 +83,49 @@ class PastOfOrigin:
     demand_class: np.ndarray
     paths: PastPaths
     standing_class: np.ndarray
+
+
+def reach_of_paths(tenant: Tenant) -> dict[str, DayWindow]:
+    """The days before an origin that are read of each asset."""
+    window = tenant.calibration_window
+    return {
+        "demand_classes": DayWindow(0, 0),
+        "forecast_errors": DayWindow(1 - window, 0),
+        "series_scales": DayWindow(1 - window - tenant.horizon, 0),
+        "daily_sales": DayWindow(1 - tenant.training_window, 0),
+    }
+
+
+def inputs_of_paths(
+    context: dg.AssetExecutionContext, session: Session, scope: TenantScope, origins: Sequence[date], *, wanted_by: str
+) -> dict[str, dict[date, str]]:
+    """Digests of what is published of the origins and what they look back on, by asset and day.
+
+    They are registered, so that the writer looks again.
+
+    Raises:
+        WindowIncomplete: a day that is looked back on is not materialized.
+    """
+    tenant = scope.tenant
+    back = {
+        "publications": 0,
+        "demand_classes": 0,
+        "forecast_errors": tenant.calibration_window - 1,
+        "daily_sales": tenant.training_window - 1,
+    }
+    logged = {}
+    for asset, reach in back.items():
+        days = days_between(origins[0] - timedelta(days=reach), origins[-1])
+        young = asset == "forecast_errors"
+        states = materialized(session, asset, days, start=tenant.start, young=young, wanted_by=wanted_by)
+        reads_of(context).saw_partitions(asset, days, states)
+        logged[asset] = {day: state.digest for day, state in states.items()}
+    # Scales are asked for by the errors of their origin: where there is none, none is missing.
+    days = days_between(origins[0] - timedelta(days=tenant.calibration_window - 1 + tenant.horizon), origins[-1])
+    states = session.logged("series_scales", days[0], days[-1])
+    reads_of(context).saw_partitions("series_scales", days, states)
+    logged["series_scales"] = {day: state.digest for day, state in states.items()}
+    return logged
 
 
 def fractional_days(session: Session, scope: TenantScope, origins: Sequence[date]) -> pd.DataFrame:

@@ -130,10 +130,16 @@ class TenantScope:
         """Fact tables that no source feeds: they stay empty and are no assets."""
         return {name for name in FACTS if self.tenant.fact_source(name) is None}
 
+    @property
+    def plans_stock(self) -> bool:
+        """Whether stock is planned: where somebody says what there is of it."""
+        return "inventory_levels" not in self.unfed_facts()
+
     def source_assets(self) -> set[str]:
         """Assets written from Python, which dbt reads as sources."""
         written = {"raw_sales", "sales_rejects", "features", "demand_classes", "forecasts", "forecast_intervals"}
         written |= {"champions", "publications", "weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"}
+        written |= {"inventory_plan"} if self.plans_stock else set()
         return (written | set(FACTS)) - self.unfed_facts()
 
     def fed_assets(self) -> list[str]:

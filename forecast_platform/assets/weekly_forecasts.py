@@ -1,6 +1,6 @@
 """``weekly_forecasts[D]``: the published forecasts of whole weeks, with quantiles from summed paths of past origins."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date, timedelta
 
 import dagster as dg
@@ -10,7 +10,14 @@ import pandas as pd
 from forecast_platform import tables
 from forecast_platform.assets.catalog import add_figures, table_metadata
 from forecast_platform.assets.lineage import columns_of, made_from, passed_on
-from forecast_platform.assets.past_paths import Past, fractional_days, read_past, sold_in_parts
+from forecast_platform.assets.past_paths import (
+    Past,
+    fractional_days,
+    inputs_of_paths,
+    reach_of_paths,
+    read_past,
+    sold_in_parts,
+)
 from forecast_platform.assets.published import Published, PublishedForecasts, published_digest, published_series
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
@@ -18,9 +25,6 @@ from forecast_platform.digest import combine
 from forecast_platform.forecasting.paths import pools_of, sum_days
 from forecast_platform.forecasting.weekly import CODE_VERSION, weekly_quantiles, whole_weeks
 from forecast_platform.io_managers.batches import Batch, BatchStream, batch_digest, recorded_batches
-from forecast_platform.io_managers.reads import reads_of
-from forecast_platform.io_managers.warehouse import Session
-from forecast_platform.io_managers.windows import materialized
 from forecast_platform.partitions import DayWindow
 
 NAME = "weekly_forecasts"
@@ -50,14 +54,7 @@ MADE_FROM = {
 
 
 def build_weekly_forecasts_asset(scope: TenantScope) -> dg.AssetsDefinition:
-    horizon, window = scope.tenant.horizon, scope.tenant.calibration_window
-    looks_back = {
-        "publications": DayWindow(0, 0),
-        "demand_classes": DayWindow(0, 0),
-        "forecast_errors": DayWindow(1 - window, 0),
-        "series_scales": DayWindow(1 - window - horizon, 0),
-        "daily_sales": DayWindow(1 - scope.tenant.training_window, 0),
-    }
+    looks_back = {"publications": DayWindow(0, 0), **reach_of_paths(scope.tenant)}
 
     @dg.asset(
         key=scope.key(NAME),
@@ -89,7 +86,7 @@ def _batches(context: dg.AssetExecutionContext, scope: TenantScope, first: date,
     for start in range(0, len(days), ORIGINS_AT_ONCE):
         origins = days[start : start + ORIGINS_AT_ONCE]
         with scope.warehouse.reading() as session:
-            logged = _inputs(context, session, scope, origins)
+            logged = inputs_of_paths(context, session, scope, origins, wanted_by=NAME)
             published = published_series(session, origins[0], origins[-1])
             fractions = fractional_days(session, scope, origins)
             recorded = recorded_batches(session, NAME, origins[0], origins[-1])
@@ -105,32 +102,6 @@ def _batches(context: dg.AssetExecutionContext, scope: TenantScope, first: date,
                 rows, figures = weekly_rows(held.at(origin), past, parted, window=scope.tenant.calibration_window)
                 add_figures(context, scope.key(NAME), {origin: figures})
             yield Batch(origin, "", CODE_VERSION, summaries[origin], digests[origin], rows)
-
-
-def _inputs(
-    context: dg.AssetExecutionContext, session: Session, scope: TenantScope, origins: Sequence[date]
-) -> dict[str, dict[date, str]]:
-    """Digests of what the origins look back on, by asset and day; registered, so that the writer looks again."""
-    tenant = scope.tenant
-    back = {
-        "publications": 0,
-        "demand_classes": 0,
-        "forecast_errors": tenant.calibration_window - 1,
-        "daily_sales": tenant.training_window - 1,
-    }
-    logged = {}
-    for asset, reach in back.items():
-        days = days_between(origins[0] - timedelta(days=reach), origins[-1])
-        young = asset == "forecast_errors"
-        states = materialized(session, asset, days, start=tenant.start, young=young, wanted_by=NAME)
-        reads_of(context).saw_partitions(asset, days, states)
-        logged[asset] = {day: state.digest for day, state in states.items()}
-    # Scales are asked for by the errors of their origin: where there is none, none is missing.
-    days = days_between(origins[0] - timedelta(days=tenant.calibration_window - 1 + tenant.horizon), origins[-1])
-    states = session.logged("series_scales", days[0], days[-1])
-    reads_of(context).saw_partitions("series_scales", days, states)
-    logged["series_scales"] = {day: state.digest for day, state in states.items()}
-    return logged
 
 
 def _summary(

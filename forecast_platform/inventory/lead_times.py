@@ -15,6 +15,9 @@ DRAWS = 1024
 
 DIMENSIONS = 4
 
+STAGES = ("order", "transit", "customs")
+"""What a supplier's lead time is made of."""
+
 
 def spread(draws: int = DRAWS) -> Array:
     """``DIMENSIONS`` x draws numbers in (0, 1) that fill the cube evenly: Sobol's sequence, moved off the zeros.

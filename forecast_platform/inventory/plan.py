@@ -7,13 +7,12 @@ Levels come from paths of demand where the ledger has them (``lead_time_demand``
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from forecast_platform.inventory.formulas import (
-    InventoryError,
     critical_ratio,
     cycle_service,
     days_of_inventory,
@@ -33,24 +32,19 @@ from forecast_platform.inventory.lead_time_demand import (
 )
 from forecast_platform.inventory.lead_times import DRAWS, lead_time_draws, spread
 from forecast_platform.inventory.policies import cycle_level, fill_level, least_level, reorder_level
+from forecast_platform.inventory.stock import Stock
+from forecast_platform.inventory.terms import FILL, FIXED_QUANTITY, NEWSVENDOR, Terms
 
 Array = np.ndarray
 
-ORDER_UP_TO, FIXED_QUANTITY, NEWSVENDOR = "order_up_to", "fixed_quantity", "newsvendor"
-POLICIES = (ORDER_UP_TO, FIXED_QUANTITY, NEWSVENDOR)
-"""(R, S), (s, Q), and the stock that costs least."""
-
-CYCLE, FILL = "cycle", "fill"
-METRICS = (CYCLE, FILL)
-"""What a service level is of: replenishment cycles without a stock-out, or units of demand."""
-
-OUT_OF_STOCK, UNDERSTOCKED, OVERSTOCKED, DEAD_STOCK, NORMAL, NOT_STOCKED = (
+OUT_OF_STOCK, UNDERSTOCKED, OVERSTOCKED, DEAD_STOCK, NORMAL, NOT_STOCKED, STOCK_UNKNOWN = (
     "out of stock",
     "understocked",
     "overstocked",
     "dead stock",
     "normal",
     "not stocked",
+    "stock unknown",
 )
 REORDER_NOW, REORDER, WATCH, NONE = "reorder now", "reorder", "watch", "none"
 ACTIONS = (REORDER_NOW, REORDER, WATCH, NONE)
@@ -68,89 +62,6 @@ class Limits:
 
     overstocked: float = 90.0
     dead: float = 90.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Terms:
-    """How n series are bought and stocked; NaN where something is not told.
-
-    Attributes:
-        lead_time, lead_time_deviation: n days from order to delivery; 0 is a delivery at once.
-        review: n days between two looks at the stock, at least 1 is counted.
-        policy: n of ``POLICIES``.
-        metric: n of ``METRICS``; what ``service`` is of.
-        service: n shares in (0, 1).
-        moq, multiple: n units; least quantity and step of an order.
-        unit_cost, order_cost: n; price of a unit, and of an order whatever its size.
-        holding_rate: n; yearly cost of holding stock, as a share of its value.
-        underage: n; what a unit too few costs a newsvendor; one too many costs its holding over L + R.
-        least_cover, most_cover: n days of demand that the order-up-to level covers at least and at most.
-        stocked: n; false: nothing is ordered.
-    """
-
-    lead_time: Array
-    lead_time_deviation: Array
-    review: Array
-    policy: Array
-    metric: Array
-    service: Array
-    moq: Array
-    multiple: Array
-    unit_cost: Array
-    order_cost: Array
-    holding_rate: Array
-    underage: Array
-    least_cover: Array
-    most_cover: Array
-    stocked: Array
-
-    def check(self) -> None:
-        """Refuse what no plan can be made of.
-
-        Raises:
-            InventoryError: a service level outside (0, 1), a negative time, an unknown policy or metric.
-        """
-        service_factor(self.service)
-        for name in ("lead_time", "lead_time_deviation", "review"):
-            values = getattr(self, name)
-            if not (values >= 0).all():
-                raise InventoryError(f"{name} {values[~(values >= 0)][0]:g} is no number of days")
-        for name, known in (("policy", POLICIES), ("metric", METRICS)):
-            unknown = sorted(set(getattr(self, name).tolist()) - set(known))
-            if unknown:
-                raise InventoryError(f"{name} {unknown[0]!r} is unknown; there are {', '.join(known)}")
-
-    @property
-    def protection(self) -> Array:
-        """n days that an order covers: until the one after it is delivered."""
-        return self.lead_time + np.maximum(self.review, 1.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stock:
-    """What there is of n series at the end of the day.
-
-    Attributes:
-        on_hand: n units; below 0 is owed to customers.
-        deliveries: n x H units of open orders, by the day ahead on which they are expected; overdue ones on the first.
-        later: n units on order that are expected beyond H days.
-        days_unsold: n days since the last sale.
-    """
-
-    on_hand: Array
-    deliveries: Array
-    later: Array
-    days_unsold: Array
-
-    @property
-    def on_order(self) -> Array:
-        """n units."""
-        return self.deliveries.sum(axis=1) + self.later
-
-    @property
-    def available(self) -> Array:
-        """n x H units that are there or will have been delivered by the end of each day ahead."""
-        return self.on_hand[:, None] + np.cumsum(self.deliveries, axis=1)
 
 
 def plan(
@@ -175,12 +86,14 @@ def plan(
         InventoryError: see ``Terms.check``.
     """
     terms.check()
+    unknown = np.isnan(stock.on_hand)
+    stock = replace(stock, on_hand=np.where(unknown, 0.0, stock.on_hand))
     measured = has_paths(ahead, pools)
     levels = _normal_levels(ahead, terms, _deviation(ahead, deviation))
     gone = _normal_stockouts(ahead, stock, _deviation(ahead, deviation))
     ordered = _by_cell(ahead, terms, np.flatnonzero(measured))
     for rows in (ordered[at : at + BLOCK] for at in range(0, len(ordered), BLOCK)):
-        of_paths = _path_levels(ahead.take(rows), pools, _taken(terms, rows))
+        of_paths = _path_levels(ahead.take(rows), pools, terms.take(rows))
         for name, values in of_paths.items():
             levels[name][rows] = values
         gone[rows] = stockout_probabilities(ahead.take(rows), pools, stock.available[rows])
@@ -188,11 +101,19 @@ def plan(
     asked = ahead.mean.sum(axis=1) > 0
     levels = {name: np.where(asked, values, 0.0) for name, values in levels.items()}
     gone = np.where(asked[:, None] | (stock.available <= 0), gone, 0.0)
-    return _figures(ahead, terms, stock, levels, gone, measured, limits or Limits())
+    figures = _figures(ahead, terms, stock, levels, gone, measured, limits or Limits())
+    return _without_stock(figures, unknown) if unknown.any() else figures
 
 
-def _taken(terms: Terms, rows: Array) -> Terms:
-    return Terms(**{name: getattr(terms, name)[rows] for name in Terms.__dataclass_fields__})
+def _without_stock(figures: pd.DataFrame, unknown: Array) -> pd.DataFrame:
+    """Where nobody knows what there is, nothing is ordered: somebody has to look. Demand and levels stay."""
+    wanted = figures["demand_protection"].to_numpy()[unknown] > 0
+    figures.loc[unknown, ["days_of_inventory", "stockout_probability", "stockout_day", "inventory_value"]] = np.nan
+    figures.loc[unknown, "order_quantity"] = 0.0
+    figures.loc[unknown, "status"] = STOCK_UNKNOWN
+    figures.loc[unknown, "action"] = np.where(wanted, WATCH, NONE)
+    figures.loc[unknown, "priority"] = np.where(wanted, ACTIONS.index(WATCH), ACTIONS.index(NONE)) + 1
+    return figures
 
 
 def _by_cell(ahead: Ahead, terms: Terms, rows: Array) -> Array:
@@ -245,7 +166,7 @@ def _path_levels(ahead: Ahead, pools: SpanPools, terms: Terms) -> dict[str, Arra
     carried = fixed | fill
     if carried.any():
         rows = np.flatnonzero(carried)
-        some, of_rows = ahead.take(rows), _taken(terms, rows)
+        some, of_rows = ahead.take(rows), terms.take(rows)
         waiting = demand_draws(some, pools, until, kind[rows], path)
         below = waiting + undershoot_draws(some, pools, kinds[2][kind[rows]].astype(np.intp), review, place)
         quantity = _quantity(some, of_rows)[1]
@@ -283,6 +204,21 @@ def _normal_stockouts(ahead: Ahead, stock: Stock, deviation: Array) -> Array:
     return np.maximum.accumulate(gone, axis=1)
 
 
+def orders(position: Array, up_to: Array, point: Array, quantity: Array, terms: Terms) -> Array:
+    """What n series order of a position: on hand and on order.
+
+    Args:
+        up_to, point: order-up-to level and reorder point.
+        quantity: Q of those bought in lots.
+    """
+    ordered = order_quantity(up_to, position, terms.moq, terms.multiple)
+    # (s, Q): nothing above the point; else whole lots that reach above it.
+    lots = np.ceil(np.maximum(point - position, 0.0) / np.maximum(quantity, 1e-9) + 1e-9)
+    in_lots = np.where(position <= point, np.maximum(lots, 1.0) * quantity, 0.0)
+    ordered = np.where(terms.policy == FIXED_QUANTITY, in_lots, ordered)
+    return np.where(terms.stocked & (up_to > 0), ordered, 0.0)
+
+
 def _figures(
     ahead: Ahead,
     terms: Terms,
@@ -300,15 +236,10 @@ def _figures(
     up_to = np.where(np.isnan(terms.most_cover), up_to, np.minimum(up_to, np.maximum(most, 0.0)))
     up_to = np.where(np.isnan(terms.least_cover), up_to, np.maximum(up_to, least))
     up_to = np.where(ahead.whole, np.ceil(up_to - 1e-6), up_to)
-    position = stock.on_hand + stock.on_order
-    ordered = order_quantity(up_to, position, terms.moq, terms.multiple)
-    # (s, Q): nothing above the point; else whole lots that reach above it.
-    lots = np.ceil(np.maximum(point - position, 0.0) / quantity + 1e-9)
-    ordered = np.where(fixed, np.where(position <= point, np.maximum(lots, 1.0) * quantity, 0.0), ordered)
-    ordered = np.where(terms.stocked & (up_to > 0), ordered, 0.0)
+    ordered = orders(stock.on_hand + stock.on_order, up_to, point, quantity, terms)
     cover = days_of_inventory(stock.on_hand, ahead.mean)
     runs_out = _first_day(gone >= 0.5)
-    status = _status(stock, terms, cover, _long_cover(ahead, stock, cover), limits)
+    status = _status(stock, terms, ahead, cover, limits)
     action = _action(stock, ahead, terms, ordered, status)
     lead = np.clip(np.ceil(terms.lead_time).astype(np.intp), 0, ahead.horizon)
     at_delivery = np.where(lead > 0, gone[np.arange(len(gone)), np.maximum(lead - 1, 0)], (stock.on_hand <= 0) * 1.0)
@@ -349,14 +280,15 @@ def _long_cover(ahead: Ahead, stock: Stock, cover: Array) -> Array:
     return np.where(np.isnan(cover), beyond, cover)
 
 
-def _status(stock: Stock, terms: Terms, cover: Array, long_cover: Array, limits: Limits) -> Array:
-    empty = stock.on_hand <= 0
+def _status(stock: Stock, terms: Terms, ahead: Ahead, cover: Array, limits: Limits) -> Array:
+    empty, lasts = stock.on_hand <= 0, _long_cover(ahead, stock, cover)
     kinds = [
         (empty & ~terms.stocked, NOT_STOCKED),
         (empty, OUT_OF_STOCK),
         (stock.days_unsold >= limits.dead, DEAD_STOCK),
-        (long_cover < terms.protection, UNDERSTOCKED),
-        (long_cover > limits.overstocked, OVERSTOCKED),
+        (lasts < terms.protection, UNDERSTOCKED),
+        # Of what was never forecast, as what is new on the shelf, nobody knows how long it lasts.
+        ((lasts > limits.overstocked) & (ahead.model != ""), OVERSTOCKED),
     ]
     conditions, names = zip(*kinds, strict=True)
     return np.select(conditions, [np.full(len(empty), name, dtype=object) for name in names], NORMAL)

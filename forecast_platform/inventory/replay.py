@@ -7,7 +7,7 @@ is the caller's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -19,16 +19,19 @@ Rule = Callable[[int, Array, Array], Array]
 
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
-    """What came of a rule, n series each.
+    """What came of a rule, n series each; of the days that count.
 
     Attributes:
+        days: days that count.
         demand, met: units asked for, and of those the units that were there when they were.
         cycles, cycles_kept: replenishment cycles that ended, and those without a stock-out.
-        stock: mean units on hand at the end of a day.
+        stock: mean units on hand at the end of a day; NaN where no day counts.
         days_out: days on which something was asked for that was not there.
         orders, ordered: orders, and units of them.
+        evening, missed: n x T units on hand at the end of each day, not below 0, and units missed on it, of all days.
     """
 
+    days: Array
     demand: Array
     met: Array
     cycles: Array
@@ -37,6 +40,12 @@ class Replayed:
     days_out: Array
     orders: Array
     ordered: Array
+    evening: Array
+    missed: Array
+
+    def take(self, rows: Array) -> Replayed:
+        """What came of some series."""
+        return Replayed(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
 
     @property
     def cycle_service(self) -> float:
@@ -49,7 +58,16 @@ class Replayed:
         return float(self.met.sum() / self.demand.sum()) if self.demand.sum() else float("nan")
 
 
-def replay(demand: Array, rule: Rule, lead_time: Array, opening: Array, *, backorders: bool) -> Replayed:
+def replay(
+    demand: Array,
+    rule: Rule,
+    lead_time: Array,
+    opening: Array,
+    *,
+    backorders: bool,
+    arriving: Array | None = None,
+    since: Array | None = None,
+) -> Replayed:
     """Play T days of n series.
 
     In the morning what is due is delivered, then demand is met as far as there is stock, in the evening the rule
@@ -62,42 +80,53 @@ def replay(demand: Array, rule: Rule, lead_time: Array, opening: Array, *, backo
         lead_time: n x T whole days; of an order placed on each day.
         opening: n units on hand before the first day.
         backorders: whether what is not there is owed, or lost.
+        since: n; the first day that counts of each series. Days before it are played all the same.
+        arriving: n x up to T + 1 units that were ordered before the first day, by the morning of their delivery.
     """
     n, days = demand.shape
     due = np.zeros((n, days + int(lead_time.max(initial=0)) + 2))
     hand, rows = opening.astype(np.float64), np.arange(n)
-    coming = np.zeros(n)
+    if arriving is not None:
+        due[:, : arriving.shape[1]] += arriving
+    coming = due.sum(axis=1)
+    evening, lost = np.zeros((n, days)), np.zeros((n, days))
     open_cycle, short = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
-    met, cycles, kept, stock, out, orders, ordered = (np.zeros(n) for _ in range(7))
+    met, cycles, kept, out, orders, ordered = (np.zeros(n) for _ in range(6))
+    counts = np.arange(days) >= (np.zeros(n) if since is None else since)[:, None]
     for day in range(days):
         delivered = due[:, day]
-        ended = delivered > 0
-        cycles += ended & open_cycle
-        kept += ended & open_cycle & ~short
-        open_cycle |= ended
+        counted, ended = counts[:, day], delivered > 0
+        cycles += ended & open_cycle & counted
+        kept += ended & open_cycle & ~short & counted
+        # A cycle that began before the first day that counts is none.
+        open_cycle |= ended & counted
         short &= ~ended
         hand, coming = hand + delivered, coming - delivered
         asked = demand[:, day]
         sold = np.clip(hand, 0.0, asked)
         missed = asked - sold > 1e-9
-        met += sold
-        out += missed
+        met += sold * counted
+        out += missed & counted
         short |= missed
         hand = hand - (asked if backorders else sold)
-        stock += np.maximum(hand, 0.0)
+        evening[:, day], lost[:, day] = np.maximum(hand, 0.0), asked - sold
         order = rule(day, hand, coming)
         placed = order > 0
         due[rows[placed], day + 1 + lead_time[placed, day]] += order[placed]
         coming = coming + order
-        orders += placed
-        ordered += order
+        orders += placed & counted
+        ordered += order * counted
+    played = counts.sum(axis=1).astype(np.float64)
     return Replayed(
-        demand=demand.sum(axis=1),
+        days=played,
+        demand=(demand * counts).sum(axis=1),
         met=met,
         cycles=cycles,
         cycles_kept=kept,
-        stock=stock / days,
+        stock=np.divide((evening * counts).sum(axis=1), played, out=np.full(n, np.nan), where=played > 0),
         days_out=out,
         orders=orders,
         ordered=ordered,
+        evening=evening,
+        missed=lost,
     )

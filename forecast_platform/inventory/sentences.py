@@ -17,9 +17,13 @@ from forecast_platform.inventory.plan import (
     OVERSTOCKED,
     REORDER,
     REORDER_NOW,
-    Stock,
-    Terms,
+    STOCK_UNKNOWN,
 )
+from forecast_platform.inventory.stock import Stock
+from forecast_platform.inventory.terms import Terms
+
+LIKELY = 0.005
+"""A smaller probability is not worth a word: it would be shown as 0 %."""
 
 
 def sentences(plan: pd.DataFrame, stock: Stock, terms: Terms) -> list[str]:
@@ -52,6 +56,9 @@ def _sentence(
     lead_time: float,
     deviation: float,
 ) -> str:
+    if status == STOCK_UNKNOWN:
+        wanted = f" {_units(up_to)} would be wanted for {_units(daily)} a day:" if daily > 0 else ""
+        return f"Stock unknown:{wanted} nothing is ordered until it is counted."
     held = _held(on_hand, on_order)
     if status == NOT_STOCKED:
         return f"Not stocked: {held}, and nothing is ordered."
@@ -65,7 +72,10 @@ def _sentence(
     takes = "a delivery is there at once" if lead_time == 0 else f"a delivery takes {_days(lead_time)}"
     takes += f", give or take {_days(deviation)}" if deviation > 0 and lead_time > 0 else ""
     if action == REORDER_NOW:
-        return f"{sells}, and {takes}: order {_units(ordered)} now; without more, {gone:.0%} likely to run out before."
+        risk = (
+            f"; without more, {gone:.0%} likely to run out before" if gone >= LIKELY and status != OUT_OF_STOCK else ""
+        )
+        return f"{sells}, and {takes}: order {_units(ordered)} now{risk}."
     if action == REORDER:
         return f"{sells}, and {takes}: order {_units(ordered)} to have {_units(up_to)}."
     if status == OVERSTOCKED:

@@ -66,6 +66,12 @@ class ItemColumns(Columns):
     order_cost: str | None = Field(None, description="fixed cost of an order")
     holding_rate: str | None = Field(None, description="yearly cost of holding stock, as a share of its value")
     service_level: str | None = Field(None, description="wanted probability of no stock-out, in (0, 1)")
+    policy: str | None = Field(None, description="order_up_to, fixed_quantity or newsvendor")
+    service_metric: str | None = Field(None, description="what the service level is of: cycle or fill")
+    underage_cost: str | None = Field(None, description="what a unit too few costs, for newsvendor")
+    least_cover_days: str | None = Field(None, description="days of demand to hold at least")
+    most_cover_days: str | None = Field(None, description="days of demand to hold at most")
+    stocked: str | None = Field(None, description="whether stock is held of it at all")
 
 
 class LocationColumns(Columns):
@@ -89,6 +95,13 @@ class SupplierColumns(Columns):
     lead_time_std_days: str | None = Field(None, description="standard deviation of the lead time, in days")
     moq: str | None = Field(None, description="least quantity of an order")
     order_cost: str | None = Field(None, description="fixed cost of an order")
+    review_period_days: str | None = Field(None, description="days between two orders")
+    order_days: str | None = Field(None, description="days until an order leaves; stages go before lead_time_days")
+    order_std_days: str | None = Field(None, description="their standard deviation")
+    transit_days: str | None = Field(None, description="days on the way")
+    transit_std_days: str | None = Field(None, description="their standard deviation")
+    customs_days: str | None = Field(None, description="days in customs")
+    customs_std_days: str | None = Field(None, description="their standard deviation")
 
 
 class PlanColumns(Columns):
@@ -122,3 +135,17 @@ class InventoryColumns(Columns):
     location: str | None = Field(None, description="where; without it 'all'")
     on_hand: str = Field(description="units in stock")
     on_order: str | None = Field(None, description="units ordered and not delivered")
+
+
+class OpenOrderColumns(Columns):
+    """Columns of purchase orders, one row a line; a later row of the same line replaces the earlier one."""
+
+    known_from: str | None = Field(None, description="day from which the row is known; without it the day it arrived")
+    order_id: str = Field(description="the order; with item and location the name of a line")
+    sku: str = Field(description="the item")
+    location: str | None = Field(None, description="where it is delivered; without it 'all'")
+    quantity: str = Field(description="units of the line; 0 cancels it")
+    supplier: str | None = Field(None, description="who delivers it")
+    ordered_on: str | None = Field(None, description="day of the order")
+    expected_on: str | None = Field(None, description="day on which it is expected; without it after the lead time")
+    received_on: str | None = Field(None, description="day on which it came; empty while it is on its way")

@@ -19,7 +19,8 @@ were made before, how many at once, on which machine, or with which numpy. The s
 * Regular prices are set anew every 4 to 8 months, within 14 %; demand follows with an elasticity of -1.2.
 * One article in five is discontinued after 8 to 18 months; 14 days later another takes its place, under a new SKU,
   and needs 28 days to reach its level.
-* On 1 to 4 % of series-days the shelf is empty: ``on_hand`` is 0, nothing is sold, the sales are lost.
+* On 1 to 4 % of series-days the shelf is empty: ``on_hand`` is 0, nothing is sold, the sales are lost; the delivery due
+  then comes when it is over.
 * 2 to 3 % of order lines come back within 7 days, whole or one piece, as a negative quantity of the same order.
 * 0.3 to 0.7 % of the lines arrive in the batch of 1 to 3 days later; 0.1 to 0.5 % have a 0 too many and are corrected
   1 to 3 days later, by the same event id with a newer ``updated_at``.
@@ -45,7 +46,7 @@ from forecast_platform.sources.demo_sales import late_arrivals, open_batch, sale
 from forecast_platform.sources.demo_settings import DemoSource
 from forecast_platform.sources.demo_shop import Shop, day_of, number, shop_of
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Changes whenever the same settings give another shop."""
 CHUNK_DAYS = 28
 """Days made at once: a single one costs as much as the week before it, which its returns come from."""
@@ -94,6 +95,11 @@ FACTS: dict[str, _Fact] = {
         shapes.InventoryRows(columns=_columns_of(columns.InventoryColumns, demo_facts.INVENTORY_COLUMNS)),
         demo_facts.inventory_batches,
         every_day=True,
+    ),
+    "open_orders": _Fact(
+        "orders",
+        shapes.OpenOrderRows(columns=_columns_of(columns.OpenOrderColumns, demo_facts.OPEN_ORDER_COLUMNS)),
+        demo_facts.open_order_batches,
     ),
 }
 

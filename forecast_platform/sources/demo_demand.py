@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast_platform.sources.demo_draws import poisson
-from forecast_platform.sources.demo_shop import CATEGORIES, INTERMITTENT, LOCATIONS, LUMPY, SMOOTH, Shop
+from forecast_platform.sources.demo_shop import CATEGORIES, INTERMITTENT, LOCATIONS, LUMPY, SMOOTH, SUPPLIERS, Shop
 
 YEAR = 365.2425
 KNOT_DAYS = 14
@@ -151,16 +151,90 @@ def days_until_empty(shop: Shop, days: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(happens & (until > -length), np.maximum(until, 0), 9999)
 
 
+def lead_days(shop: Shop) -> NDArray[np.int64]:
+    """Days from order to delivery by place: the supplier's, and for three of four articles up to two more."""
+    of_supplier = np.array([SUPPLIERS[CATEGORIES[each].supplier].lead_time_days for each in shop.category])
+    return (of_supplier + np.where(shop.place % 4 == 3, 0, shop.place % 3)).astype(np.int64)
+
+
 def stock(shop: Shop, played: Demand) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Units on hand at the end of each day and on order, by (day, series).
 
     A series is delivered once in 7 days, up to what it sells in those days and 3 more; before it runs out the stock
-    dwindles, and on the days it is out the next delivery is on order.
+    dwindles, and what is due while it is out comes when it is over.
     """
-    series = np.arange(len(shop.series_place))
-    since = (played.days[:, None] + shop.draws.whole("delivery day", 0, REVIEW_DAYS - 1, series)) % REVIEW_DAYS
     rate = base_units(shop, played.generation)
+    days = played.days[:, None]
+    since = (days + _delivery_day(shop)) % REVIEW_DAYS
     cover = np.minimum(REVIEW_DAYS - since + _SAFETY_DAYS, days_until_empty(shop, played.days))
     on_hand = np.where(played.in_stock, np.maximum(1, np.ceil(rate * cover)), 0).astype(np.int64)
-    ordered = ~played.in_stock | (since >= REVIEW_DAYS - 3)
-    return on_hand, np.where(ordered, np.ceil(rate * REVIEW_DAYS), 0).astype(np.int64)
+    phase, ahead = days + _delivery_day(shop), _ordered_ahead(shop)
+    coming = (phase + ahead) // REVIEW_DAYS - phase // REVIEW_DAYS
+    late = np.zeros_like(coming)
+    for step in range(REVIEW_DAYS):
+        due = (days - step + _delivery_day(shop)) % REVIEW_DAYS == 0
+        late += due & (_received(shop, played.days - step) > step)
+    return on_hand, (coming + late) * _delivered(rate)
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Lines of purchase orders that are placed or received on some days: arrays of equal length."""
+
+    day: NDArray[np.int64]
+    series: NDArray[np.int64]
+    generation: NDArray[np.int64]
+    quantity: NDArray[np.int64]
+    ordered: NDArray[np.int64]
+    due: NDArray[np.int64]
+    received: NDArray[np.bool_]
+
+
+def order_lines(shop: Shop, first: int, last: int) -> Lines:
+    """What is ordered on each of the days, and what of earlier orders is received on them; by day and series.
+
+    Orders are placed a lead time before a delivery is due, a week at least. On the opening day all are placed that are
+    due after it.
+    """
+    ahead, longest = _ordered_ahead(shop), int(_ordered_ahead(shop).max())
+    due_days = np.arange(first - REVIEW_DAYS, last + longest + 1)
+    due, series = np.nonzero((due_days[:, None] + _delivery_day(shop)) % REVIEW_DAYS == 0)
+    due = due_days[due]
+    place = shop.series_place[series]
+    generation, age = shop.generation(due_days[:, None])
+    at = due - due_days[0]
+    on_sale = shop.on_sale(due_days[:, None], age)[at, place] & (due > shop.opens)
+    quantity = _delivered(base_units(shop, generation[:, shop.series_place]))[at, series]
+    ordered = due - ahead[series]
+    told = np.maximum(ordered, shop.opens)
+    came = due + _received(shop, due_days)[at, series]
+    parts = []
+    for day, received in ((told, False), (came, True)):
+        chosen = on_sale & (day >= first) & (day <= last)
+        parts.append((day[chosen], series[chosen], generation[at, place][chosen], quantity[chosen], ordered[chosen]))
+        parts[-1] += (due[chosen], np.full(int(chosen.sum()), received))
+    columns = [np.concatenate(each) for each in zip(*parts, strict=True)]
+    order = np.lexsort((columns[6], columns[5], columns[1], columns[0]))
+    return Lines(*(column[order] for column in columns))
+
+
+def _delivery_day(shop: Shop) -> NDArray[np.int64]:
+    """By series; a delivery is due on the days whose number and this add up to a multiple of 7."""
+    return shop.draws.whole("delivery day", 0, REVIEW_DAYS - 1, np.arange(len(shop.series_place)))
+
+
+def _ordered_ahead(shop: Shop) -> NDArray[np.int64]:
+    return np.maximum(lead_days(shop), REVIEW_DAYS)[shop.series_place]
+
+
+def _delivered(rate: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.ceil(rate * REVIEW_DAYS).astype(np.int64)
+
+
+def _received(shop: Shop, days: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Days until what is due on a day is received, by (day, series): those for which the shelf stays empty."""
+    late = np.zeros((len(days), len(shop.series_place)), dtype=np.int64)
+    for step in range(REVIEW_DAYS):
+        empty = days_until_empty(shop, days + step) == 0
+        late += empty & (late == step)
+    return late

@@ -1,4 +1,4 @@
-"""The demo's facts beside sales, as CSV by day: items, locations, suppliers, plan, inventory levels.
+"""The demo's facts beside sales, as CSV by day: items, locations, suppliers, plan, inventory levels, open orders.
 
 What they tell is decided in ``demo_shop`` and ``demo_demand``; which of them a reader gets is in ``demo``.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast_platform.sources.demo_demand import REVIEW_DAYS, demand, stock
+from forecast_platform.sources.demo_demand import REVIEW_DAYS, demand, lead_days, order_lines, stock
 from forecast_platform.sources.demo_shop import (
     ANNOUNCED_DAYS,
     CATEGORIES,
@@ -32,14 +32,19 @@ SERVICE_LEVELS = (0.97, 0.95, 0.90)
 ITEM_COLUMNS = (
     *("valid_from", "sku", "location", "name", "category", "supplier", "active", "unit_cost", "lead_time_days"),
     *("lead_time_std_days", "review_period_days", "moq", "order_multiple", "order_cost", "holding_rate"),
-    "service_level",
+    *("service_level", "policy", "service_metric", "underage_cost", "least_cover_days", "most_cover_days", "stocked"),
 )
 LOCATION_COLUMNS = ("valid_from", "location", "name", "region", "country")
 SUPPLIER_COLUMNS = (
     *("valid_from", "supplier", "name", "country", "lead_time_days", "lead_time_std_days", "moq", "order_cost"),
+    *("review_period_days", "order_days", "order_std_days", "transit_days", "transit_std_days"),
+    *("customs_days", "customs_std_days"),
 )
 PLAN_COLUMNS = ("known_from", "target_date", "sku", "location", "on_promotion", "price")
 INVENTORY_COLUMNS = ("snapshot_date", "sku", "location", "on_hand", "on_order")
+OPEN_ORDER_COLUMNS = (
+    *("known_from", "order_id", "sku", "location", "quantity", "supplier", "ordered_on", "expected_on", "received_on"),
+)
 
 
 def item_batches(shop: Shop, first: int, last: int) -> dict[int, bytes]:
@@ -55,7 +60,8 @@ def location_batches(shop: Shop, first: int, last: int) -> dict[int, bytes]:
 
 def supplier_batches(shop: Shop, first: int, last: int) -> dict[int, bytes]:
     """All suppliers, on the days on which the whole catalogue is published."""
-    return _written(SUPPLIER_COLUMNS, _published(shop, first, last, SUPPLIERS))
+    told = [(*supplier[:-1], REVIEW_DAYS, *supplier.stages) for supplier in SUPPLIERS]
+    return _written(SUPPLIER_COLUMNS, _published(shop, first, last, told))
 
 
 def plan_batches(shop: Shop, first: int, last: int) -> dict[int, bytes]:
@@ -77,6 +83,25 @@ def inventory_batches(shop: Shop, first: int, last: int) -> dict[int, bytes]:
             yield written, sku, location, *(int(level[position, series]) for level in levels)
 
     return _written(INVENTORY_COLUMNS, ((int(day), list(rows(at))) for at, day in enumerate(played.days)))
+
+
+def open_order_batches(shop: Shop, first: int, last: int) -> dict[int, bytes]:
+    """Lines of orders placed on each day, and the same lines again when they are received."""
+    lines, rows = order_lines(shop, max(first, shop.opens), last), {}
+    columns = (lines.day, lines.series, lines.generation, lines.quantity, lines.ordered, lines.due, lines.received)
+    for day, series, generation, quantity, ordered, due, received in zip(
+        *(column.tolist() for column in columns), strict=True
+    ):
+        place, location = int(shop.series_place[series]), LOCATIONS[shop.series_location[series]].code
+        supplier = SUPPLIERS[CATEGORIES[shop.category[place]].supplier].code
+        dates = [day_of(each).isoformat() for each in (day, max(ordered, shop.opens), due)]
+        rows.setdefault(day, []).append(
+            (
+                *(dates[0], f"PO-{day_of(ordered):%y%m%d}-{supplier[2:]}-{location}", shop.sku(place, generation)),
+                *(location, quantity, supplier, dates[1], dates[2], dates[0] if received else ""),
+            )
+        )
+    return _written(OPEN_ORDER_COLUMNS, sorted(rows.items()))
 
 
 def _written(columns: Sequence[str], days: Iterable[tuple[int, list[Cells]]]) -> dict[int, bytes]:
@@ -122,11 +147,15 @@ def _item(shop: Shop, day: int, place: int, generation: int, *, active: bool) ->
     cost = shop.base_price[place] * shop.draws.between("cost", 0.45, 0.60, place)
     multiple = (1, 6, 12)[int(shop.draws.whole("multiple", 0, 2, place))]
     # Every fourth article leaves its lead time to its supplier.
-    lead = ("", "") if place % 4 == 3 else (supplier.lead_time_days + place % 3, supplier.lead_time_std_days)
+    lead = ("", "") if place % 4 == 3 else (lead_days(shop)[place], supplier.lead_time_std_days)
+    # One article in twelve is bought in lots, one so that it costs least, one in six to meet a share of its demand.
+    policy = {5: "fixed_quantity", 9: "newsvendor"}.get(place % 12, "")
+    missed = f"{float(shop.base_price[place] - cost):.2f}" if policy == "newsvendor" else ""
     return (
         *(day_of(day).isoformat(), shop.sku(place, generation), "all", name, category.name, supplier.code),
         *("true" if active else "false", f"{float(cost):.2f}", *lead, REVIEW_DAYS),
         *(multiple * (1 + place % 2), multiple, "", 0.22, SERVICE_LEVELS[shop.demand_class[place]]),
+        *(policy, "fill" if place % 6 == 2 else "", missed, "", "", ""),
     )
 
 

@@ -59,6 +59,8 @@ class Supplier(NamedTuple):
     lead_time_std_days: float
     moq: int
     order_cost: float
+    stages: tuple[float, ...]
+    """Days and deviation of order, transit and customs; together the lead time."""
 
 
 LOCATIONS = (
@@ -66,10 +68,10 @@ LOCATIONS = (
     Location("MUC", "München Ost", "Bayern", "DE", 0.55, (1.16, 1.12, 1.08, 1.10, 1.28, 0.86, 0.40)),
 )
 SUPPLIERS = (
-    Supplier("S-ALPS", "Alpenkontor GmbH", "AT", 4, 1, 12, 20.0),
-    Supplier("S-DELTA", "Delta Papier B.V.", "NL", 7, 2, 24, 35.0),
-    Supplier("S-GALA", "Galanteria Sp. z o.o.", "PL", 10, 2.5, 24, 45.0),
-    Supplier("S-ORIENT", "Orient Sourcing Ltd", "CN", 28, 6, 96, 160.0),
+    Supplier("S-ALPS", "Alpenkontor GmbH", "AT", 4, 1, 12, 20.0, (1, 0, 3, 1, 0, 0)),
+    Supplier("S-DELTA", "Delta Papier B.V.", "NL", 7, 2, 24, 35.0, (2, 0, 5, 2, 0, 0)),
+    Supplier("S-GALA", "Galanteria Sp. z o.o.", "PL", 10, 2.5, 24, 45.0, (3, 1.5, 7, 2, 0, 0)),
+    Supplier("S-ORIENT", "Orient Sourcing Ltd", "CN", 28, 6, 96, 160.0, (4, 2, 19, 4, 5, 4)),
 )
 CATEGORIES = (
     Category(

@@ -159,6 +159,17 @@ def read_text(column: str, longest: int, *, taken: Collection[str] = ()) -> Call
     return read
 
 
+def read_choice(column: str, choices: Sequence[str]) -> Callable[[str], str | Problem]:
+    """Reader of a text that is one of a few, any case."""
+
+    def read(text: str) -> str | Problem:
+        if text.lower() in choices:
+            return text.lower()
+        return Problem(f"{column} {shown(text)} is none of {', '.join(choices)}")
+
+    return read
+
+
 def read_boolean(column: str, true: Sequence[str], false: Sequence[str]) -> Callable[[str], bool | Problem]:
     """Reader of yes and no."""
     meanings = {text.lower(): True for text in true} | {text.lower(): False for text in false}

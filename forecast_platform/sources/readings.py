@@ -29,7 +29,7 @@ from forecast_platform.sources.reshaping import Side, melted
 from forecast_platform.sources.rows import CONTENT, RowReader, needed_columns, reading_schema, rejects_table
 from forecast_platform.sources.shapes import Rows
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 """Changed whenever the same bytes and settings are read as something else; every batch is then read again."""
 HELD_BYTES = 96 << 20
 GROUP_ROWS = 16_384

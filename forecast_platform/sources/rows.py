@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Boolean, Column, Date, Double, Numeric, Table
 
+from forecast_platform.inventory.terms import METRICS, POLICIES
 from forecast_platform.sources.blocks import Block, payloads
 from forecast_platform.sources.clock import Clock
 from forecast_platform.sources.parsing import (
@@ -27,6 +28,7 @@ from forecast_platform.sources.parsing import (
     Texts,
     parsed,
     read_boolean,
+    read_choice,
     read_text,
     shown,
     texts_of,
@@ -40,6 +42,10 @@ CONTENT = pa.binary(16)
 _PAST = {"raw_sales", "inventory_levels"}
 """Facts that have happened; master data and plans may hold from a day to come."""
 _BETWEEN = {"service_level": (Decimal(0), Decimal(1))}
+_STRICTLY_BETWEEN = {"service_level": (0.0, 1.0)}
+"""Numbers that may not reach their bounds: at 1 no stock is enough, at 0 none is needed."""
+_CHOICES = {"policy": POLICIES, "service_metric": METRICS}
+"""Texts of which there are only some."""
 _SIGNED = {"quantity", "on_hand", "value"}
 """Numbers that may be negative: returns, stock sold before it was booked, and covariates, as a temperature."""
 _SCOPE = {"covariates": {"sku", "location", "category"}}
@@ -184,7 +190,12 @@ class RowReader:
             reading.keep(name, self._clock.days(texts, self._rows.date_format, name, past=False))
         elif isinstance(column.type, Double):
             exact = parsed(texts, self._number(column, texts), pa.decimal128(38, 12))
-            reading.keep(name, Parsed(exact.values.cast(pa.float64()), exact.problems))
+            values = exact.values.cast(pa.float64())
+            reading.keep(name, Parsed(values, exact.problems))
+            if name in _STRICTLY_BETWEEN:
+                least, most = _STRICTLY_BETWEEN[name]
+                outside = pc.or_(pc.less_equal(values, least), pc.greater_equal(values, most))
+                reading.reject(pc.fill_null(outside, False), f"{name} must be between {least:g} and {most:g}")
         else:
             reading.keep(name, parsed(texts, self._reader(column, texts), arrow_type(column)))
 
@@ -193,6 +204,8 @@ class RowReader:
             return self._number(column, texts)
         if isinstance(column.type, Boolean):
             return read_boolean(column.name, self._rows.true_values, self._rows.false_values)
+        if column.name in _CHOICES:
+            return read_choice(column.name, _CHOICES[column.name])
         taken = _TAKEN if self._rows.asset == "covariates" and column.name == "name" else frozenset()
         return read_text(column.name, self._rows.limits.max_text, taken=taken)
 

@@ -21,6 +21,7 @@ from forecast_platform.sources.columns import (
     InventoryColumns,
     ItemColumns,
     LocationColumns,
+    OpenOrderColumns,
     PlanColumns,
     SalesColumns,
     Settings,
@@ -176,6 +177,13 @@ class InventoryRows(Rows):
 
     asset: ClassVar[str] = "inventory_levels"
     columns: InventoryColumns = Field(description="our names of columns: the source's")
+
+
+class OpenOrderRows(Rows):
+    """How rows of open orders look."""
+
+    asset: ClassVar[str] = "open_orders"
+    columns: OpenOrderColumns = Field(description="our names of columns: the source's")
 
 
 _NAME = Field("", pattern=r"^([a-z0-9][a-z0-9_-]{0,62})?$", description="name of the source; without it the asset's")
@@ -344,6 +352,14 @@ class SqlInventory(_Sql, InventoryRows):
     """Stock in a database."""
 
 
+class FilesOpenOrders(_Files, OpenOrderRows):
+    """Open orders in a folder of files."""
+
+
+class SqlOpenOrders(_Sql, OpenOrderRows):
+    """Open orders in a database."""
+
+
 _KIND = Field(discriminator="kind")
 SalesSource = Annotated[FilesSales | SqlSales | EventsSales | DemoSource, _KIND]
 ItemsSource = Annotated[FilesItems | SqlItems | DemoSource, _KIND]
@@ -352,6 +368,7 @@ SuppliersSource = Annotated[FilesSuppliers | SqlSuppliers | DemoSource, _KIND]
 PlanSource = Annotated[FilesPlan | SqlPlan | DemoSource, _KIND]
 CovariatesSource = Annotated[FilesCovariates | SqlCovariates, _KIND]
 InventorySource = Annotated[FilesInventory | SqlInventory | DemoSource, _KIND]
+OpenOrdersSource = Annotated[FilesOpenOrders | SqlOpenOrders | DemoSource, _KIND]
 
 
 class FactSources(Settings):
@@ -363,3 +380,4 @@ class FactSources(Settings):
     plan: PlanSource | None = Field(None, description="promotions and prices of days to come")
     covariates: CovariatesSource | None = Field(None, description="the tenant's own: marketing, weather, events, ...")
     inventory_levels: InventorySource | None = Field(None, description="stock at the end of a day")
+    open_orders: OpenOrdersSource | None = Field(None, description="purchase orders and when they are delivered")

@@ -9,16 +9,9 @@ import pandas as pd
 import pytest
 
 from forecast_platform.inventory.formulas import InventoryError, safety_stock
-from forecast_platform.inventory.plan import (
-    FILL,
-    FIXED_QUANTITY,
-    NEWSVENDOR,
-    ORDER_UP_TO,
-    Limits,
-    Stock,
-    Terms,
-    plan,
-)
+from forecast_platform.inventory.plan import Limits, plan
+from forecast_platform.inventory.stock import Stock
+from forecast_platform.inventory.terms import FILL, FIXED_QUANTITY, NEWSVENDOR, ORDER_UP_TO, Terms
 from forecast_platform_tests.inventory.shops import HISTORY, HORIZON, Shop
 
 SHOP = Shop(36, 28, 3)

@@ -31,8 +31,7 @@ from forecast_platform_tests.inventory.test_plan import SHOP, stock_of, terms_of
             {},
             {"on_hand": -3.0, "later": 12.0},
             2.0,
-            "Sells about 2 a day; 3 owed and 12 on order, and a delivery takes 5 days:"
-            " order 24 now; without more, 100% likely to run out before.",
+            "Sells about 2 a day; 3 owed and 12 on order, and a delivery takes 5 days: order 24 now.",
         ),
         (
             {"lead_time": 0.0},

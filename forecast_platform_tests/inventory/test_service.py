@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from forecast_platform.inventory.formulas import safety_stock
-from forecast_platform.inventory.plan import CYCLE, FILL, FIXED_QUANTITY, ORDER_UP_TO, Stock, Terms, plan
+from forecast_platform.inventory.plan import plan
 from forecast_platform.inventory.replay import Replayed, replay
+from forecast_platform.inventory.stock import Stock
+from forecast_platform.inventory.terms import CYCLE, FILL, FIXED_QUANTITY, ORDER_UP_TO, Terms
 from forecast_platform_tests.inventory.shops import HISTORY, HORIZON, Shop
 
 WEEK = 7

@@ -66,6 +66,9 @@ QUERIES: dict[str, str] = {
         from forecast_explanations e {VERSION} {NAMED}""",
     "covariates": "select * from covariates",
     "inventory_levels": "select * from inventory_levels",
+    "open_orders": "select * from open_orders",
+    "inventory_plan": "select * from inventory_plan",
+    "inventory_simulation": "select * from inventory_simulation",
 }
 VIEWS: dict[str, str] = {
     name: f"select * from {name}"
@@ -76,6 +79,7 @@ VIEWS: dict[str, str] = {
         *("weekly_forecasts_by_sku", "latest_hierarchy_forecasts", "forecast_explanations_by_sku"),
         *("forecast_accuracy", "forecast_accuracy_by_series", "forecast_accuracy_total"),
         *("published_forecasts", "published_accuracy", "champion_changes"),
+        *("inventory_totals", "inventory_exceptions"),
     )
 }
 IDS = {"series_id", "version_id", "calibration_id", "batch_id", "published_at"}

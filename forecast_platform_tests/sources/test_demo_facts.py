@@ -167,3 +167,38 @@ def test_a_shop_without_an_opening_day_publishes_on_mondays_only_and_plans_all_t
     assert (ahead(plan) >= 3).all()
     locations = rows("locations", settings, FIRST, LAST)
     assert {date.fromisoformat(day).weekday() for day in locations["arrived"]} == {0}
+
+
+def test_orders_are_placed_a_lead_time_ahead_come_when_the_shelf_is_empty_no_more_and_add_up_to_the_stock_on_order(
+    facts,
+):
+    lines = facts["open_orders"].sort_values("known_from", kind="stable")
+    key = ["order_id", "sku", "location"]
+    placed, received = (lines[lines["received_on"].ne("") == came].set_index(key) for came in (False, True))
+    assert len(placed) > len(received) > 1_000
+    assert received.index.isin(placed.index).all()
+    late = pd.to_datetime(received["received_on"]) - pd.to_datetime(received["expected_on"])
+    assert late.dt.days.between(0, 5).all() and (late.dt.days > 0).mean() < 0.1
+    # From the opening day on, orders are placed one by one.
+    usual = placed[placed["ordered_on"] > str(OPENS)]
+    ahead = (pd.to_datetime(usual["expected_on"]) - pd.to_datetime(usual["ordered_on"])).dt.days
+    lead = (
+        facts["items"]
+        .drop_duplicates("sku")
+        .set_index("sku")["lead_time_days"]
+        .reindex(usual.index.get_level_values(1))
+    )
+    told = lead.ne("").to_numpy()
+    assert (ahead.to_numpy()[told] == np.maximum(lead[told].astype(int), 7)).all()
+
+    stock = facts["inventory_levels"]
+    forever = ~stock["sku"].str.contains(r"-\d+-", regex=True)
+    for day in (OPENS, OPENS + timedelta(days=40), LAST):
+        known = lines[lines["known_from"] <= str(day)].drop_duplicates(key, keep="last")
+        pending = (
+            known[known["received_on"] == ""].astype({"quantity": int}).groupby(["sku", "location"])["quantity"].sum()
+        )
+        counted = (
+            stock[forever & (stock["snapshot_date"] == str(day))].set_index(["sku", "location"])["on_order"].astype(int)
+        )
+        assert (pending.reindex(counted.index).fillna(0) == counted).all()
