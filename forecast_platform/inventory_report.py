@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import TextIO
 
@@ -14,6 +14,7 @@ from forecast_platform.assets.scope import TenantScope
 from forecast_platform.days import in_words
 from forecast_platform.inventory.simulation import ACTUAL, PLAN, SIMPLE
 from forecast_platform.report import ratio, text_table
+from forecast_platform.reporting.simulation import simulation_page
 
 ORDER_COLUMNS = ("supplier", "sku", "location", "quantity", "order_date", "expected_date", "reason")
 """Columns of the file for a purchasing system."""
@@ -33,6 +34,7 @@ TOTALS = "select * from inventory_totals where as_of > :since and as_of <= :day 
 DAYS = "select day from partition_log where asset = 'inventory_plan' order by day"
 
 RULES = (PLAN, SIMPLE, ACTUAL)
+ALL = "all"
 
 Columns = Sequence[tuple[str, str, Callable]]
 
@@ -119,34 +121,37 @@ def totals_table(scope: TenantScope, first: date, day: date) -> str:
 
 
 def simulation_table(scope: TenantScope, rows: pd.DataFrame, *, first: date, last: date) -> str:
-    """What each rule came to, for the items of each policy and for all."""
+    """What each rule came to, for all items and for those of each policy."""
     # What another policy for all comes to for the items that had one is a number too many.
-    shown = rows[(rows["policy"] == "all") | rows["rule"].isin(RULES)]
-    columns: Columns = (
-        ("rule", "by", str),
-        ("policy", "items of", str),
-        ("series", "series", amount),
-        ("fill_rate", "fill rate", ratio),
-        ("cycle_service", "cycle service", ratio),
-        ("stockout_days", "stock-out days", ratio),
-        ("stock_units", "stock, units", money),
-        ("stock_value", "stock, value", money),
-        ("orders", "orders", money),
-        ("holding_cost", "holding", money),
-        ("ordering_cost", "ordering", money),
-    )
-    censored = rows.loc[rows["policy"] == "all", "censored_days"].max()
-    title = f"{scope.name}: {first} to {last} played again"
-    return text_table(title, shown, columns) + (
-        f"\n{censored:,.0f} days of series with an empty shelf count with the demand that was expected."
+    shown = rows[(rows["policy"] == ALL) | rows["rule"].isin(RULES)]
+    told = text_table(f"{scope.name}: {first} to {last} played again", shown, SIMULATED)
+    censored = _censored(rows)
+    return told + (
+        f"\n{censored:,} days of series with an empty shelf count with the demand that was expected."
         if censored
         else ""
     )
 
 
+def simulation_html(scope: TenantScope, rows: pd.DataFrame, plots: Mapping[str, str], *, days: Sequence[date]) -> str:
+    """The same as a page with plots."""
+    of_all = rows[rows["policy"] == ALL].to_dict("records")
+    columns = [(heading, name, show) for name, heading, show in SIMULATED if name != "policy"]
+    return simulation_page(scope.name, days, of_all, columns, plots, censored=_censored(rows))
+
+
+def _censored(rows: pd.DataFrame) -> int:
+    return int(rows.loc[rows["policy"] == ALL, "censored_days"].max())
+
+
 def amount(value: float) -> str:
     """A number of units or days, to one decimal where it is small."""
     return "-" if pd.isna(value) else f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+
+
+def in_words_of(name: str) -> str:
+    """A name for people: it may be broken between its words."""
+    return name.replace("_", " ")
 
 
 def money(value: float) -> str:
@@ -155,3 +160,18 @@ def money(value: float) -> str:
 
 def shown_day(value: object) -> str:
     return "-" if pd.isna(value) else f"{pd.Timestamp(value):%Y-%m-%d}"
+
+
+SIMULATED: Columns = (
+    ("rule", "by", in_words_of),
+    ("policy", "items of", in_words_of),
+    ("series", "series", amount),
+    ("fill_rate", "fill rate", ratio),
+    ("cycle_service", "cycle service", ratio),
+    ("stockout_days", "stock-out days", ratio),
+    ("stock_units", "stock, units", money),
+    ("stock_value", "stock, value", money),
+    ("orders", "orders", money),
+    ("holding_cost", "holding", money),
+    ("ordering_cost", "ordering", money),
+)

@@ -12,8 +12,6 @@ import click
 from forecast_platform.arguments import DAY, CommandLineError, loaded_tenant, one_line_errors
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from forecast_platform.assets.scope import TenantScope
     from forecast_platform.assets.simulation_reading import Played
     from forecast_platform.inventory.replay import Replayed
@@ -45,7 +43,7 @@ def simulate(
     ledger as it was on each evening. Demand and lead times are those that came.
     """
     from forecast_platform.assets.inventory_simulation import simulation_plots, simulation_rows
-    from forecast_platform.inventory_report import simulation_table
+    from forecast_platform.inventory_report import simulation_html, simulation_table
 
     scope = loaded_tenant(tenant)
     played = _played(scope, last and last.date(), days or scope.tenant.inventory.simulated_days)
@@ -53,7 +51,8 @@ def simulate(
     rows = simulation_rows(played, came)
     click.echo(simulation_table(scope, rows, first=played.days[0], last=played.days[-1]))
     if output is not None:
-        output.write_text(_page(scope.name, played, rows, simulation_plots(played, came)), encoding="utf-8")
+        plots = simulation_plots(played, came)
+        output.write_text(simulation_html(scope, rows, plots, days=played.days), encoding="utf-8")
         click.echo(f"Plots: {output}")
 
 
@@ -105,21 +104,3 @@ def _played_by(
         again = simulation.simulate(played.past, evenings)[simulation.PLAN]
         came[f"{policy or 'plan'}{told}"] = again
     return came
-
-
-def _page(tenant: str, played: Played, rows: pd.DataFrame, plots: Mapping[str, str]) -> str:
-    from markupsafe import escape
-
-    from forecast_platform.reporting.svg import FONT
-
-    shown = (
-        rows[rows["policy"] == "all"]
-        .drop(columns=["as_of", "policy"])
-        .to_html(index=False, float_format="{:,.4g}".format)
-    )
-    title = f"{tenant}: {played.days[0]} to {played.days[-1]} played again"
-    figures = "".join(f"<figure>{plot}</figure>" for plot in plots.values())
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<body style="font-family:{FONT}"><h1>{escape(title)}</h1>{figures}{shown}</body></html>'
-    )

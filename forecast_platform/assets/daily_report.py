@@ -30,7 +30,7 @@ from forecast_platform.reporting.page import page, percent, report_path, signed_
 from forecast_platform.sources.store import Store
 
 NAME = "daily_report"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 """Raise it with every change to what the page says."""
 
 SCORED_DAYS = max(WINDOWS)
@@ -52,7 +52,8 @@ MOST_BYTES = 60_000
 
 
 def build_daily_report_asset(scope: TenantScope) -> dg.AssetsDefinition:
-    deps = [dg.AssetDep(scope.key(name), partition_mapping=DayWindow(-back, 0)) for name, back in INPUTS.items()]
+    read = inputs_of(scope).items()
+    deps = [dg.AssetDep(scope.key(name), partition_mapping=DayWindow(-back, 0)) for name, back in read]
 
     @dg.asset(
         key=scope.key(NAME),
@@ -77,6 +78,11 @@ def build_daily_report_asset(scope: TenantScope) -> dg.AssetsDefinition:
             _make(context, scope, first, last)
 
     return daily_report
+
+
+def inputs_of(scope: TenantScope) -> dict[str, int]:
+    """``INPUTS``, and where stock is planned the plan of the day and of a week before."""
+    return {**INPUTS, **({"inventory_plan": 7} if scope.plans_stock else {})}
 
 
 def newest_follows() -> dg.AutomationCondition:
@@ -126,7 +132,7 @@ def _reports(scope: TenantScope, reads: Reads, first: date, last: date) -> Itera
     """Each day's figures, with the moment at which reading them began."""
     days = days_between(first, last)
     with scope.warehouse.reading() as session:
-        for name, back in INPUTS.items():
+        for name, back in inputs_of(scope).items():
             materialized(session, name, days, start=scope.tenant.start, wanted_by=NAME)
             seen = days_between(first - timedelta(days=back), last)
             reads.saw_partitions(name, seen, session.logged(name, seen[0], last))

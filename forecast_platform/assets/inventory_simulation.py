@@ -138,13 +138,22 @@ def simulation_figures(rows: pd.DataFrame) -> dict[str, float]:
 
 def simulation_plots(played: Played, came: Mapping[str, Replayed]) -> dict[str, str]:
     """SVG by title: stock and missed demand by day."""
-    asked = np.maximum(played.past.demand.sum(axis=0), 1e-9)
     stock = {rule: replayed.evening.sum(axis=0).tolist() for rule, replayed in came.items()}
-    missed = {rule: (replayed.missed.sum(axis=0) / asked).tolist() for rule, replayed in came.items()}
+    missed = {rule: _missed_shares(replayed, played.past.demand) for rule, replayed in came.items()}
     return {
-        "units on hand": str(by_day_plot(played.days, stock, title="Units on hand", name="stock", share=False)),
-        "demand missed": str(by_day_plot(played.days, missed, title="Demand missed", name="missed", share=True)),
+        "Units on hand in the evening, all series": str(
+            by_day_plot(played.days, stock, title="Units on hand", name="stock", share=False)
+        ),
+        "Share of demand missed, of the series that count": str(
+            by_day_plot(played.days, missed, title="Demand missed", name="missed", share=True)
+        ),
     }
+
+
+def _missed_shares(came: Replayed, demand: np.ndarray) -> list[float]:
+    """By day the share of demand that was missed, NaN where nothing that counts was asked for."""
+    asked, missed = (demand * came.counted).sum(axis=0), (came.missed * came.counted).sum(axis=0)
+    return np.divide(missed, asked, out=np.full(len(asked), np.nan), where=asked > 0).tolist()
 
 
 def _as_image(svg: str) -> str:

@@ -28,6 +28,8 @@ from forecast_platform.reporting.figures import (
     Listed,
     Scores,
     Series,
+    Stock,
+    StockException,
 )
 
 LISTED = 8
@@ -196,6 +198,17 @@ SOLD_OF = """
     where series_id in ({ids}) and sale_date between :since and :day group by series_id
 """
 
+STOCK = """
+    select as_of, inventory_value, value_too_much, cover_days, in_stock_share, out_of_stock, to_order, value_to_order
+    from inventory_totals where as_of in (:day, :week_before) order by as_of
+"""
+
+EXCEPTIONS = """
+    select sku, location, exception, on_hand, order_quantity, expected_on, reason, count(*) over () as total
+    from inventory_exceptions where as_of = :day
+    order by priority, order_value desc nulls last, inventory_value desc nulls last, sku, location limit :most
+"""
+
 SENTENCES = """
     select series_id, summary from (
       select series_id, summary, row_number() over (partition by series_id order by batch_id desc) as age
@@ -229,7 +242,23 @@ def read_report(session: Session, scope: TenantScope, day: date) -> DayReport:
         changes=_changes(session, scope, asked),
         worst=_worst(session, [row for row in scored if row[0] == "worst"], asked),
         movers=_movers(session, asked),
+        **(_stock(session, asked) if scope.plans_stock else {}),
     )
+
+
+def _stock(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The totals of the day and of a week before, and what to act on."""
+    totals = session.execute(STOCK, {"day": asked["day"], "week_before": asked["day"] - timedelta(days=7)})
+    rows = session.execute(EXCEPTIONS, _given(EXCEPTIONS, asked))
+    return {
+        "stock": {day: Stock(*figures) for day, *figures in totals},
+        "exceptions": _listed(
+            rows,
+            lambda sku, location, kind, held, ordered, expected, reason: StockException(
+                Series(sku, location, sentence=reason), kind, held, ordered, expected
+            ),
+        ),
+    }
 
 
 def _given(query: str, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class Replayed:
         stock: mean units on hand at the end of a day; NaN where no day counts.
         days_out: days on which something was asked for that was not there.
         orders, ordered: orders, and units of them.
+        counted: n x T; which days count.
         evening, missed: n x T units on hand at the end of each day, not below 0, and units missed on it, of all days.
     """
 
@@ -40,6 +41,7 @@ class Replayed:
     days_out: Array
     orders: Array
     ordered: Array
+    counted: Array
     evening: Array
     missed: Array
 
@@ -127,6 +129,7 @@ def replay(
         days_out=out,
         orders=orders,
         ordered=ordered,
+        counted=counts,
         evening=evening,
         missed=lost,
     )

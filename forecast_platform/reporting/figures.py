@@ -121,6 +121,30 @@ class Changes:
 
 
 @dataclass(frozen=True)
+class Stock:
+    """The state of all stock at the end of a day; shares and values are ``None`` where nothing is known of them."""
+
+    value: float | None
+    too_much: float | None
+    cover_days: float | None
+    in_stock: float | None
+    out: int
+    to_order: int
+    order_value: float | None
+
+
+@dataclass(frozen=True)
+class StockException:
+    """A series that somebody has to act on: to order, to count, running out, dead or too much."""
+
+    series: Series
+    kind: str
+    on_hand: float | None
+    order: float
+    expected_on: date
+
+
+@dataclass(frozen=True)
 class DayReport:
     """All that the page of one day is made of.
 
@@ -131,6 +155,7 @@ class DayReport:
         accuracy: by window and source; ``buckets``: of 28 days by horizon bucket and source; ``daily``: by target day
             and source.
         coverage: by window, of the intervals of ``lead_model``, the one that is published for most series.
+        stock: by day, where stock is planned; ``exceptions``: what to act on, the most urgent first.
         worst: by window, the series that missed the most units; ``movers``: those whose coming week differs most.
     """
 
@@ -148,6 +173,8 @@ class DayReport:
     changes: Changes = Changes()
     worst: Mapping[int, tuple[Series, ...]] = field(default_factory=dict)
     movers: tuple[Series, ...] = ()
+    stock: Mapping[date, Stock] = field(default_factory=dict)
+    exceptions: Listed = Listed()
 
     @property
     def lead_model(self) -> str | None:

@@ -45,7 +45,7 @@ def page(report: DayReport) -> str:
         "accuracy": svg.accuracy_plot(report),
         "reliability": svg.reliability_plot(report.coverage.get(28)),
     }
-    return _template().render(
+    return template(TEMPLATE).render(
         report=report,
         plots=plots,
         summary=summary(report),
@@ -130,7 +130,7 @@ def ratio(value: float | None) -> str:
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -142,4 +142,4 @@ def _template() -> Template:
     )
     shown = (units, percent, signed_percent, signed_points, ratio, first_days)
     environment.filters |= {function.__name__: function for function in shown}
-    return environment.get_template(TEMPLATE)
+    return environment.get_template(name)

@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 from dagster._core.test_utils import freeze_time
 
+from forecast_platform.assets.simulation_reading import evenings_with, read_played
 from forecast_platform.forecasting import DEFAULT_MODELS
+from forecast_platform.inventory.simulation import simulate
 from forecast_platform_tests.conftest import drop_tenant
 from forecast_platform_tests.dbt import recomputation
 from forecast_platform_tests.pipeline.content import VIEWS, assert_same, contents
@@ -83,6 +85,27 @@ def test_both_warehouses_log_the_same_digests(demos: dict[str, Shop]):
     one, other = (demos[name].warehouse.read(log).set_index(["asset", "day"]) for name in ("duckdb", "postgresql"))
     assert len(one) > 10 * CLOSED
     pd.testing.assert_frame_equal(one, other)
+
+
+def test_evenings_planned_again_by_the_same_terms_are_those_on_record(demos: dict[str, Shop]):
+    shop = demos["duckdb"]
+    with freeze_time(datetime.combine(day(CLOSED + 1), datetime.min.time(), UTC) + timedelta(hours=12)):
+        with shop.warehouse.reading() as session:
+            played = read_played(session, day(FIRST_ORIGIN + 1), day(CLOSED))
+        again = evenings_with(shop.scope, played, lambda terms: terms)
+        # Whoever asks for less service holds less.
+        less = evenings_with(shop.scope, played, lambda terms: terms.changed(service=np.full_like(terms.service, 0.5)))
+    assert len(played.sku) > 10 and len(again) == CLOSED - FIRST_ORIGIN
+    for made, on_record, lower in zip(again, played.evenings, less, strict=True):
+        np.testing.assert_array_equal(made.up_to, on_record.up_to)
+        np.testing.assert_array_equal(made.point, on_record.point)
+        assert np.nansum(lower.up_to) < np.nansum(made.up_to)
+    rows = shop.warehouse.read("select * from inventory_simulation where as_of = :day", {"day": day(CLOSED)})
+    assert set(rows["rule"]) == {"plan", "simple", "actual"} and set(rows["days"]) == {CLOSED - FIRST_ORIGIN}
+    came = simulate(played.past, played.evenings)
+    of_all = rows[rows["policy"] == "all"].set_index("rule")
+    for rule, replayed in came.items():
+        assert of_all.loc[rule, "met"] == replayed.met.sum() > 0
 
 
 BUCKETS = [0, 1, 7, 14, 28, 365]

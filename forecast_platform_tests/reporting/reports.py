@@ -16,6 +16,8 @@ from forecast_platform.reporting.figures import (
     Listed,
     Scores,
     Series,
+    Stock,
+    StockException,
 )
 
 DAY = date(2026, 3, 20)
@@ -68,4 +70,15 @@ def full(*, sku: str = "sku 1") -> DayReport:
             (7, 28), (Series(sku, "north", units=12.0, wape=0.5, bias=-0.25, sentence=f"About {HOSTILE}."),)
         ),
         movers=(Series(sku, "all", units=70.0, expected=84.0, sentence=AWKWARD),),
+        stock={
+            DAY: Stock(1234.0, 56.0, 7.5, 0.98, 3, 2, 321.0),
+            DAY - timedelta(days=7): Stock(None, None, None, None, 0, 0, None),
+        },
+        exceptions=Listed(
+            (
+                StockException(Series(sku, "all", sentence=HOSTILE), "order", 4.0, 24.0, DAY + timedelta(days=9)),
+                StockException(Series(AWKWARD, "all", sentence="Count it."), "count", None, 0.0, DAY),
+            ),
+            5,
+        ),
     )

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from forecast_platform.reporting.figures import DayReport
+from forecast_platform.reporting.figures import DayReport, Listed
 from forecast_platform.reporting.page import page, signed_percent, units
 from forecast_platform_tests.reporting.reports import AWKWARD, DAY, HOSTILE, empty, full
 
@@ -73,6 +73,15 @@ def test_what_changed_names_each_change_and_counts_the_rest():
     assert "New series: 1" in text and "Ended series: 1 gone" in text
     assert f"2 × no number: {HOSTILE}" in text
     assert f"{HOSTILE}.csv 5 rows; touches 17 Mar" in text and "could not be read: =cmd" in text
+
+
+def test_stock_is_told_with_what_to_do_and_only_where_it_is_planned():
+    text = Reader(page(full(sku="tea"))).text
+    assert "this day 1,234 56 7.5 98.0 % 3 2 321 a week before – – – – 0 0 –" in text
+    assert f"tea 4 24 29 Mar {HOSTILE}" in text and "– – count Count it. and 3 more" in text
+    assert "Stock: what to do today" not in Reader(page(replace(full(), stock={}))).text
+    nothing = Reader(page(replace(full(), exceptions=Listed()))).text
+    assert "Nothing has to be ordered, counted or sold off." in nothing
 
 
 def test_series_have_their_units_errors_and_reason():
