@@ -15,7 +15,7 @@ from forecast_platform.assets.past_paths import inputs_of_paths, reach_of_paths
 from forecast_platform.assets.plan_reading import Planned, origins_of, planned_days
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
-from forecast_platform.inventory.plan import Limits, plan
+from forecast_platform.inventory.plan import REORDER, REORDER_NOW, Limits, plan
 from forecast_platform.inventory.sentences import sentences
 from forecast_platform.inventory.terms import COLUMNS
 from forecast_platform.io_managers.reads import RECORDED, reads_of
@@ -28,6 +28,9 @@ CODE_VERSION = "1"
 
 SHOWN = 20
 """Series listed where people look at a day."""
+
+DUE = (REORDER_NOW, REORDER)
+"""Actions whose orders cannot wait for the next one."""
 
 DATED = ("items", "suppliers", "open_orders")
 """Facts of which what was told on any earlier day may still hold."""
@@ -195,14 +198,14 @@ def plan_rows(planned: Planned, scope: TenantScope) -> pd.DataFrame:
 
 def plan_figures(rows: pd.DataFrame) -> dict[str, Any]:
     """The numbers of a day that the UI plots over its partitions."""
-    count = rows["status"].value_counts()
+    count, due = rows["status"].value_counts(), rows[rows["action"].isin(DUE)]
     names = ("out of stock", "understocked", "overstocked", "dead stock", "stock unknown")
     return {
         "series": len(rows),
-        "to_order": int((rows["order_quantity"] > 0).sum()),
-        "to_order_now": int((rows["action"] == "reorder now").sum()),
-        "units_ordered": round(float(rows["order_quantity"].sum()), 2),
-        "order_value": round(float(rows["order_value"].sum()), 2),
+        "to_order": len(due),
+        "to_order_now": int((rows["action"] == REORDER_NOW).sum()),
+        "units_to_order": round(float(due["order_quantity"].sum()), 2),
+        "value_to_order": round(float(due["order_value"].sum()), 2),
         "inventory_value": round(float(rows["inventory_value"].sum()), 2),
         **{name.replace(" ", "_"): int(count.get(name, 0)) for name in names},
         "from_paths": int((rows["method"] == "paths").sum()),
@@ -213,7 +216,7 @@ def to_do(rows: pd.DataFrame) -> str:
     """Markdown: what to order today, what runs out, what is dead stock: the most urgent of each."""
     dear = rows.assign(value=rows["inventory_value"].fillna(0.0))
     parts = {
-        "To order": rows[rows["order_quantity"] > 0].sort_values(["priority", "order_value"], ascending=[True, False]),
+        "To order": rows[rows["action"].isin(DUE)].sort_values(["priority", "order_value"], ascending=[True, False]),
         "Runs out before a delivery": rows[(rows["order_quantity"] == 0) & (rows["stockout_probability"] >= 0.5)],
         "Dead stock": dear[dear["status"] == "dead stock"].sort_values("value", ascending=False),
     }

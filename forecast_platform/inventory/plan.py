@@ -163,19 +163,18 @@ def _path_levels(ahead: Ahead, pools: SpanPools, terms: Terms) -> dict[str, Arra
     protection = demand_draws(ahead, pools, until + kinds[2][:, None].astype(np.intp), kind, path)
     point = cycle_level(protection, _target(terms))
     fixed, fill = terms.policy == FIXED_QUANTITY, (terms.metric == FILL) & (terms.policy != NEWSVENDOR)
-    carried = fixed | fill
-    if carried.any():
-        rows = np.flatnonzero(carried)
-        some, of_rows = ahead.take(rows), terms.take(rows)
-        waiting = demand_draws(some, pools, until, kind[rows], path)
-        below = waiting + undershoot_draws(some, pools, kinds[2][kind[rows]].astype(np.intp), review, place)
-        quantity = _quantity(some, of_rows)[1]
-        period = some.expected(kinds[2][kind[rows]])
-        point[rows] = np.select(
-            [fixed[rows] & fill[rows], fixed[rows]],
-            [reorder_level(below, quantity, of_rows.service), cycle_level(below, of_rows.service)],
-            fill_level(protection[rows], waiting, period, of_rows.service),
-        )
+    for lots, of_units in ((True, True), (True, False), (False, True)):
+        rows = np.flatnonzero((fixed == lots) & (fill == of_units))
+        if not len(rows):
+            continue
+        some, service = ahead.take(rows), terms.service[rows]
+        waiting, every = demand_draws(some, pools, until, kind[rows], path), kinds[2][kind[rows]]
+        if not lots:
+            point[rows] = fill_level(protection[rows], waiting, some.expected(every), service)
+            continue
+        below = waiting + undershoot_draws(some, pools, every.astype(np.intp), review, place)
+        quantity = _quantity(some, terms.take(rows))[1]
+        point[rows] = reorder_level(below, quantity, service) if of_units else cycle_level(below, service)
     point = np.where(ahead.whole, np.ceil(point - 1e-6), point)
     return {"point": point, "mean": protection.mean(axis=1), "std": protection.std(axis=1)}
 

@@ -287,3 +287,22 @@ def test_master_data_out_of_bounds_is_a_reject(drop):
         "service_level '1.5' is beyond its greatest value, 1",
         "lead_time_days '-1' is below 0",
     ]
+
+
+def test_terms_that_no_stock_can_be_planned_by_are_rejects_and_stop_no_other_item(drop):
+    columns = {"sku": "a", "service_level": "b", "policy": "c", "service_metric": "d", "valid_from": "e"}
+    shop = drop(asset="items", columns=columns)
+    lines = ["A,1,,", "B,0,,", "C,0.9,guess,", "D,0.9,Newsvendor,luck", "E,0.9,Newsvendor,FILL", "F,,,"]
+    shop.write("a.csv", "a,b,c,d,e\n" + "".join(f"{line},2026-05-01\n" for line in lines))
+    shop.land()
+    rows, rejects = shop.facts()
+    assert list(zip(rows["sku"], rows["policy"].fillna(""), rows["service_metric"].fillna(""), strict=True)) == [
+        ("E", "newsvendor", "fill"),
+        ("F", "", ""),
+    ]
+    assert list(rejects["reason"]) == [
+        "service_level must be between 0 and 1",
+        "service_level must be between 0 and 1",
+        "policy 'guess' is none of order_up_to, fixed_quantity, newsvendor",
+        "service_metric 'luck' is none of cycle, fill",
+    ]

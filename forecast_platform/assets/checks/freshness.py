@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from forecast_platform.assets.checks.suite import Check, Finding, Look, failed
+from forecast_platform.assets.scope import TenantScope
 from forecast_platform.tenant import Tenant
 
 CHAIN = (
@@ -28,13 +29,18 @@ def checks(tenant: Tenant) -> list[Check]:
     ]
 
 
+def due_assets(scope: TenantScope) -> tuple[str, ...]:
+    """``CHAIN``, and where stock is planned the plan."""
+    return (*CHAIN, "inventory_plan") if scope.plans_stock else CHAIN
+
+
 NEWEST = "select asset, max(day) from partition_log group by asset"
 
 
 def newest_day_present(look: Look) -> Finding:
     newest, due = dict(look.session.execute(NEWEST)), due_day(look)
     behind: dict[date | None, list[str]] = {}
-    for asset in CHAIN:
+    for asset in due_assets(look.scope):
         if newest.get(asset, date.min) < due:
             behind.setdefault(newest.get(asset), []).append(asset)
     return failed(
