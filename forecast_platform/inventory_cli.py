@@ -22,7 +22,7 @@ def inventory() -> None:
 @_tenant_option
 @_day_option
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file, not the screen.")
-@click.option("--can-wait", is_flag=True, help="Also what the next order could still bring in time.")
+@click.option("--can-wait", is_flag=True, help="Also what can wait until it is reviewed.")
 @one_line_errors
 def orders(tenant: str, day: datetime | None, output: Path | None, can_wait: bool) -> None:
     """What to order as CSV: supplier, sku, location, quantity, order date, expected date, reason."""

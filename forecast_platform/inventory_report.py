@@ -68,7 +68,7 @@ def planned_days_on_record(scope: TenantScope) -> list[date]:
 
 
 def orders(scope: TenantScope, day: date, *, can_wait: bool = False) -> pd.DataFrame:
-    """What to order at the end of a day, in ``ORDER_COLUMNS``; ``can_wait``: those of the next one too."""
+    """What to order at the end of a day, in ``ORDER_COLUMNS``; ``can_wait``: of what is not reviewed too."""
     rows = scope.warehouse.read(ORDERS, {"day": day, "all": can_wait})
     return rows.assign(**{name: pd.to_datetime(rows[name]).dt.date for name in ("order_date", "expected_date")})
 

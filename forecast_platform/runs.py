@@ -130,6 +130,8 @@ def affected_steps(
             touched.add(closed)
         if asset == "inventory_plan" and (newest_again or restocked):
             touched |= {closed, closed + timedelta(days=1)}
+        if asset in {"inventory_simulation", "daily_report"} and restocked:
+            touched.add(closed)
         on_record = _logged(scope, asset, touched)
         for first, last in ranges(touched & on_record.keys()):
             if steps and (steps[-1].first, steps[-1].last) == (first, last):

@@ -12,14 +12,15 @@ from forecast_platform import tables
 from forecast_platform.assets.catalog import add_figures, markdown_cell, table_metadata
 from forecast_platform.assets.lineage import Origins, columns_of, made_from
 from forecast_platform.assets.past_paths import inputs_of_paths, reach_of_paths
-from forecast_platform.assets.plan_reading import Planned, origins_of, planned_days
+from forecast_platform.assets.plan_reading import ORIGIN, Planned, origins_of, planned_days, reach_of
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
-from forecast_platform.inventory.plan import REORDER, REORDER_NOW, Limits, plan
+from forecast_platform.inventory.plan import OUT_OF_STOCK, REORDER, REORDER_NOW, Limits, plan
 from forecast_platform.inventory.sentences import sentences
-from forecast_platform.inventory.terms import COLUMNS
+from forecast_platform.inventory.terms import COLUMNS, REVIEWED_SINCE
 from forecast_platform.io_managers.reads import RECORDED, reads_of
 from forecast_platform.io_managers.warehouse import Session
+from forecast_platform.io_managers.windows import materialized
 from forecast_platform.partitions import DayWindow
 
 NAME = "inventory_plan"
@@ -40,6 +41,7 @@ FORECAST = ("publications.version_id", "forecasts.mean")
 PATHS = (
     *columns_of("forecast_errors", "origin_date", "horizon", "version_id", "forecast", "actual"),
     *("series_scales.scale_sq", "demand_classes.demand_class", "daily_sales.units"),
+    *columns_of("error_sums", "model", "n", "sum_sq_error"),
 )
 COUNTED = (
     *columns_of("inventory_levels", "snapshot_date", "on_hand"),
@@ -93,13 +95,15 @@ MADE_FROM: Origins = {
 
 
 def build_inventory_plan_asset(scope: TenantScope) -> dg.AssetsDefinition:
-    settings, reach = scope.tenant.inventory, reach_of_paths(scope.tenant)
-    back = max(1 - reach["daily_sales"].first, settings.count_lasts_days, settings.dead_stock_days)
+    reach = reach_of_paths(scope.tenant)
+    sold, counted = days_read(scope)
+    back = max(1 - reach["daily_sales"].first, sold)
     windows = {
         "publications": DayWindow(0, 0),
         **reach,
         "daily_sales": DayWindow(1 - back, 0),
-        "inventory_levels": DayWindow(1 - settings.count_lasts_days, 0),
+        "error_sums": reach["forecast_errors"],
+        "inventory_levels": DayWindow(1 - counted, 0),
         **{name: DayWindow(0, 0) for name in DATED},
     }
 
@@ -141,8 +145,16 @@ def _days(context: dg.AssetExecutionContext, scope: TenantScope, first: date, la
     if last > scope.today():
         scope.require_closed(NAME, last)
     with scope.warehouse.reading() as session:
-        _register(context, session, scope, days, origins_of(session, scope, days))
-    yield from planned_days(scope, days)
+        origins = origins_of(session, scope, days)
+        _register(context, session, scope, days, origins)
+    yield from planned_days(scope, days, origins)
+
+
+def days_read(scope: TenantScope) -> tuple[int, int]:
+    """How many days of sales, and of counts, a plan looks back on beside those that its forecasts rest on."""
+    settings = scope.tenant.inventory
+    sold = max(settings.count_lasts_days, settings.dead_stock_days + 1)
+    return sold, settings.count_lasts_days + settings.dead_stock_days + 1
 
 
 def _register(
@@ -153,11 +165,16 @@ def _register(
     origins: Mapping[date, date | None],
 ) -> None:
     """Ask that everything is there, and have the writer look again whether it still is what it was."""
-    reads, settings = reads_of(context), scope.tenant.inventory
+    reads, today = reads_of(context), scope.today()
+    closed = [day for day in days if day < today]
+    materialized(session, "inventory_levels", closed, start=scope.tenant.start, young=True, wanted_by=NAME)
+    if days[-1] >= today:
+        reads.saw_rows(session, "the newest origin", ORIGIN, reach_of(scope, days[-1]))
     read = sorted({origin for origin in origins.values() if origin is not None})
     if read:
         inputs_of_paths(context, session, scope, read, wanted_by=NAME)
-    back = {"inventory_levels": settings.count_lasts_days, "daily_sales": settings.count_lasts_days}
+    sold, counted = days_read(scope)
+    back = {"daily_sales": sold, "inventory_levels": counted, "error_sums": scope.tenant.calibration_window}
     for asset, reach in back.items():
         seen = days_between(days[0] - timedelta(days=reach - 1), days[-1])
         reads.saw_partitions(asset, seen, session.logged(asset, seen[0], seen[-1]))
@@ -170,7 +187,8 @@ def plan_rows(planned: Planned, scope: TenantScope) -> pd.DataFrame:
     settings, terms, stock = scope.tenant.inventory, planned.resolved.terms, planned.stock
     day = pd.Timestamp(planned.day)
     limits = Limits(overstocked=settings.overstocked_days, dead=float(settings.dead_stock_days))
-    figures = plan(planned.ahead, planned.pools, terms, stock, planned.deviation, limits)
+    looked_at = terms.looked_at((planned.day - REVIEWED_SINCE).days)
+    figures = plan(planned.ahead, planned.pools, terms, stock, planned.deviation, limits, looked_at=looked_at)
     ordered = figures["order_quantity"].to_numpy()
     texts = {"supplier": planned.resolved.supplier, "category": planned.resolved.category, "model": planned.model}
     return pd.DataFrame(
@@ -198,7 +216,8 @@ def plan_rows(planned: Planned, scope: TenantScope) -> pd.DataFrame:
 
 def plan_figures(rows: pd.DataFrame) -> dict[str, Any]:
     """The numbers of a day that the UI plots over its partitions."""
-    count, due = rows["status"].value_counts(), rows[rows["action"].isin(DUE)]
+    due, wanted = rows[rows["action"].isin(DUE)], rows["stocked"] & (rows["demand_daily"] > 0)
+    count = rows.loc[wanted | (rows["status"] != OUT_OF_STOCK), "status"].value_counts()
     names = ("out of stock", "understocked", "overstocked", "dead stock", "stock unknown")
     return {
         "series": len(rows),
@@ -217,7 +236,11 @@ def to_do(rows: pd.DataFrame) -> str:
     dear = rows.assign(value=rows["inventory_value"].fillna(0.0))
     parts = {
         "To order": rows[rows["action"].isin(DUE)].sort_values(["priority", "order_value"], ascending=[True, False]),
-        "Runs out before a delivery": rows[(rows["order_quantity"] == 0) & (rows["stockout_probability"] >= 0.5)],
+        "Runs out before a delivery": rows[
+            (rows["order_quantity"] == 0)
+            & (rows["stockout_probability"] >= 0.5)
+            & (rows["stocked"] & (rows["demand_daily"] > 0))
+        ],
         "Dead stock": dear[dear["status"] == "dead stock"].sort_values("value", ascending=False),
     }
     lines = []

@@ -15,7 +15,7 @@ from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.assets.simulation_reading import Played, read_played
 from forecast_platform.days import days_between
 from forecast_platform.inventory.replay import Replayed
-from forecast_platform.inventory.simulation import outcome, simulate
+from forecast_platform.inventory.simulation import SIMPLE_DAYS, outcome, simulate
 from forecast_platform.io_managers.reads import RECORDED, reads_of
 from forecast_platform.io_managers.windows import materialized
 from forecast_platform.partitions import DayWindow
@@ -51,7 +51,7 @@ def build_inventory_simulation_asset(scope: TenantScope) -> dg.AssetsDefinition:
     back = scope.tenant.inventory.simulated_days
     windows = {
         "inventory_plan": DayWindow(-back, 0),
-        "daily_sales": DayWindow(-back, 0),
+        "daily_sales": DayWindow(-back - SIMPLE_DAYS, 0),
         "open_orders": DayWindow(0, 0),
     }
 
@@ -108,7 +108,10 @@ def _played(context: dg.AssetExecutionContext, scope: TenantScope, day: date) ->
         reads.saw_partitions("inventory_plan", days, states)
         if not states or (day - min(states)).days < LEAST_DAYS:
             return None
-        reads.saw_partitions("daily_sales", days, session.logged("daily_sales", days[0], day))
+        sold = days_between(days[0] - timedelta(days=SIMPLE_DAYS), day)
+        reads.saw_partitions(
+            "daily_sales", sold, materialized(session, "daily_sales", sold, start=scope.tenant.start, wanted_by=NAME)
+        )
         reads.saw_rows(session, "open_orders", RECORDED, {"asset": "open_orders", "last": day})
         return read_played(session, min(states) + timedelta(days=1), day)
 

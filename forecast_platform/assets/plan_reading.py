@@ -5,7 +5,7 @@ The database picks and sums; what a plan makes of it is in ``inventory``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -16,9 +16,10 @@ import sqlalchemy as sa
 from forecast_platform import tables
 from forecast_platform.assets.past_paths import Past, fractional_days, read_past, sold_in_parts
 from forecast_platform.assets.published import Published, published_at, published_series
+from forecast_platform.assets.report_reading import EXACT
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.forecasting.paths import Span, pools_of
-from forecast_platform.inventory.lead_time_demand import Ahead, SpanPools
+from forecast_platform.inventory.lead_time_demand import Ahead, SpanPools, has_paths
 from forecast_platform.inventory.stock import Stock, deliveries, expected_on, on_hand
 from forecast_platform.inventory.terms import Resolved, resolve
 from forecast_platform.io_managers.warehouse import Session
@@ -26,14 +27,16 @@ from forecast_platform.io_managers.warehouse import Session
 LINES_KNOWN_DAYS = 400
 """An order that nobody said anything of for so long is not waited for any more."""
 
+LEAST_ERRORS = 28
+"""Errors of a series below which their deviation is guessed from how much it sells from day to day."""
+
 COUNTS = """
     with newest as (
-      select sku, location, snapshot_date, on_hand, on_order, first_counted
+      select sku, location, snapshot_date, on_hand, on_order
       from (
         select sku, location, snapshot_date, on_hand, on_order,
-          row_number() over (partition by sku, location order by snapshot_date desc) as age,
-          min(snapshot_date) over (partition by sku, location) as first_counted
-        from inventory_levels where snapshot_date between :since and :day
+          row_number() over (partition by sku, location order by snapshot_date desc) as age
+        from inventory_levels where snapshot_date between :since and :counted
       ) as counted
       where age = 1
     ),
@@ -44,7 +47,7 @@ COUNTS = """
       where d.sale_date between :since and :day
       group by d.sku, d.location
     )
-    select n.sku, n.location, n.snapshot_date as counted_on, n.on_hand, n.on_order, n.first_counted,
+    select n.sku, n.location, n.snapshot_date as counted_on, n.on_hand, n.on_order,
       coalesce(sold.units, 0) as sold
     from newest as n left join sold on sold.sku = n.sku and sold.location = n.location
 """
@@ -52,6 +55,11 @@ COUNTS = """
 LAST_SOLD = """
     select sku, location, max(sale_date) as last_sold from daily_sales
     where units_sold > 0 and sale_date between :since and :day group by sku, location
+"""
+
+FIRST_COUNTED = """
+    select sku, location, min(snapshot_date) as first_counted from inventory_levels
+    where snapshot_date between :since and :day group by sku, location
 """
 
 LINES = """
@@ -63,6 +71,12 @@ LINES = """
     ) as known
     where age = 1 and quantity > 0 and (ordered_on is null or ordered_on <= :day)
     order by sku, location, known_from, ordered_on, expected_on, quantity
+"""
+
+DEVIATIONS = f"""
+    select series_id, model, sqrt({EXACT.format("sum_sq_error")} / sum(n)) as deviation
+    from error_sums where target_date between :first and :last
+    group by series_id, model having sum(n) >= {LEAST_ERRORS}
 """
 
 SOLD_TODAY = "select sku, location, units from daily_sales where sale_date = :day"
@@ -77,6 +91,7 @@ class Planned:
     Attributes:
         origin: of the forecasts; ``None`` where there is none.
         model: n texts, "" where a series has no forecast.
+        deviation: n; standard deviation of a day's errors, NaN where the ledger knows too few.
         stock_known: n of ``stock.COUNTED``, ``ESTIMATED``, ``UNKNOWN``; ``counted_on``: n days or NaT.
     """
 
@@ -91,11 +106,7 @@ class Planned:
     stock_known: np.ndarray
     counted_on: np.ndarray
     resolved: Resolved
-
-    @property
-    def deviation(self) -> np.ndarray:
-        """n; of a day's errors, for normal theory: of no series is it known beside its paths."""
-        return np.full(len(self.sku), np.nan)
+    deviation: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -119,10 +130,13 @@ def origins_of(session: Session, scope: TenantScope, days: Sequence[date]) -> di
     return {day: day if day < today else newest_origin(session, scope, day) for day in days}
 
 
-def planned_days(scope: TenantScope, days: Sequence[date]) -> Iterator[Planned]:
-    """What the plan of each of some days is made from, in their order; they are ascending."""
+def planned_days(scope: TenantScope, days: Sequence[date], origins: Mapping[date, date | None]) -> Iterator[Planned]:
+    """What the plan of each of some days is made from, in their order; they are ascending.
+
+    Args:
+        origins: see ``origins_of``.
+    """
     with scope.warehouse.reading() as session:
-        origins = origins_of(session, scope, days)
         master = master_data(session, days[-1])
         read = sorted({origin for origin in origins.values() if origin is not None})
         published = published_series(session, read[0], read[-1]) if read else None
@@ -136,7 +150,12 @@ def planned_days(scope: TenantScope, days: Sequence[date]) -> Iterator[Planned]:
 
 def newest_origin(session: Session, scope: TenantScope, day: date) -> date | None:
     """The newest origin whose forecasts reach beyond ``day``."""
-    return session.scalar(ORIGIN, {"since": day - timedelta(days=scope.tenant.horizon - 1), "day": day})
+    return session.scalar(ORIGIN, reach_of(scope, day))
+
+
+def reach_of(scope: TenantScope, day: date) -> dict[str, date]:
+    """The origins whose forecasts reach beyond ``day``, for ``ORIGIN``."""
+    return {"since": day - timedelta(days=scope.tenant.horizon - 1), "day": day}
 
 
 def read_day(
@@ -159,7 +178,10 @@ def read_day(
         fractions: days on which something was sold in parts of a unit, up to ``origin``.
     """
     tenant = scope.tenant
-    counts = _named(session.frame(COUNTS, {"since": _since(day, tenant.inventory.count_lasts_days), "day": day}))
+    # A count is of the end of its day: that of an open day is none yet, and would hide what is sold after it.
+    counted = min(day, scope.today() - timedelta(days=1))
+    asked = {"since": _since(day, tenant.inventory.count_lasts_days), "day": day, "counted": counted}
+    counts = _named(session.frame(COUNTS, asked))
     published = None
     if origin is not None:
         session.recall([origin], "forecasts")
@@ -177,7 +199,12 @@ def read_day(
         day=day,
     )
     stock, known, counted_on = _stock(session, scope, day, names, counts, resolved, ahead.horizon)
-    return Planned(day, origin, sku, location, model, ahead, pools, stock, known, counted_on, resolved)
+    deviation = np.full(len(names), np.nan)
+    if published is not None and not has_paths(ahead, pools).all():
+        deviation[_rows_of(names, published)] = error_deviations(session, scope, published)
+    return Planned(
+        *(day, origin, sku, location, model, ahead, pools, stock, known, counted_on, resolved), deviation=deviation
+    )
 
 
 def _since(day: date, days: int) -> date:
@@ -212,7 +239,7 @@ def _ahead(
     whole, pools = np.ones(n, dtype=bool), {}
     if published is not None and past is not None:
         origin, ids = published.origin, published.series.series_id
-        rows = names.get_indexer(pd.MultiIndex.from_arrays([published.series.sku, published.series.location]))
+        rows = _rows_of(names, published)
         seen = past.at(origin, ids)
         mean[rows] = published.mean[:, gone:]
         if gone:
@@ -227,6 +254,22 @@ def _ahead(
             for days in range(1, horizon + 1)
         }
     return Ahead(mean=mean, scale=scale, model=model, demand_class=demand_class, whole=whole), model, pools
+
+
+def _rows_of(names: pd.MultiIndex, published: Published) -> np.ndarray:
+    """Where the published series are among all."""
+    return names.get_indexer(pd.MultiIndex.from_arrays([published.series.sku, published.series.location]))
+
+
+def error_deviations(session: Session, scope: TenantScope, published: Published) -> np.ndarray:
+    """Root mean squared error of a day, by published series: of the model that is published, at any horizon."""
+    if "error_sums" not in session.relations():
+        return np.full(len(published.model), np.nan)  # nothing was ever scored, and dbt has not made the table
+    first = published.origin - timedelta(days=scope.tenant.calibration_window - 1)
+    rows = session.frame(DEVIATIONS, {"first": first, "last": published.origin})
+    known = rows.set_index([rows["series_id"].astype(np.int64), rows["model"].astype(object)])["deviation"]
+    wanted = pd.MultiIndex.from_arrays([published.series.series_id.astype(np.int64), published.model])
+    return known.reindex(wanted).to_numpy(dtype=np.float64)
 
 
 def _stock(
@@ -272,10 +315,12 @@ def _stock(
 
 def _days_unsold(session: Session, scope: TenantScope, day: date, counts: pd.DataFrame) -> np.ndarray:
     """Days since the last sale, or since the first count of what never sold; no more than make dead stock."""
-    most = scope.tenant.inventory.dead_stock_days
-    rows = _named(session.frame(LAST_SOLD, {"since": _since(day, most), "day": day}))
-    last = rows["last_sold"].reindex(counts.index).to_numpy(dtype="datetime64[D]")
-    first = counts["first_counted"].to_numpy(dtype="datetime64[D]")
-    began = np.where(np.isnat(last), first, last)
-    gone = (np.datetime64(day, "D") - began).astype(np.float64)
-    return np.where(np.isnat(began), float(most), np.minimum(gone, float(most)))
+    settings = scope.tenant.inventory
+    most, counted = settings.dead_stock_days, settings.dead_stock_days + settings.count_lasts_days
+    sold = _named(session.frame(LAST_SOLD, {"since": day - timedelta(days=most), "day": day}))
+    began = _named(session.frame(FIRST_COUNTED, {"since": day - timedelta(days=counted), "day": day}))
+    last = sold["last_sold"].reindex(counts.index).to_numpy(dtype="datetime64[D]")
+    first = began["first_counted"].reindex(counts.index).to_numpy(dtype="datetime64[D]")
+    since = np.where(np.isnat(last), first, last)
+    gone = (np.datetime64(day, "D") - since).astype(np.float64)
+    return np.where(np.isnat(since), float(most), np.minimum(gone, float(most)))

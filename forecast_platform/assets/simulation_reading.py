@@ -11,12 +11,12 @@ import pandas as pd
 import sqlalchemy as sa
 
 from forecast_platform import tables
-from forecast_platform.assets.plan_reading import planned_days
+from forecast_platform.assets.plan_reading import LINES_KNOWN_DAYS, origins_of, planned_days
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.days import days_between
 from forecast_platform.inventory.plan import plan
 from forecast_platform.inventory.simulation import SIMPLE_DAYS, Evening, Past, lead_times
-from forecast_platform.inventory.terms import COLUMNS, TEXTS, Terms
+from forecast_platform.inventory.terms import COLUMNS, REVIEWED_SINCE, TEXTS, Terms
 from forecast_platform.io_managers.warehouse import Session
 
 SOLD = """
@@ -27,11 +27,11 @@ SOLD = """
 LINES = """
     select sku, location, quantity, ordered_on, received_on
     from (
-      select sku, location, quantity, ordered_on, received_on,
+      select sku, location, quantity, coalesce(ordered_on, known_from) as ordered_on, received_on,
         row_number() over (partition by order_id, sku, location order by known_from desc) as age
-      from open_orders where known_from <= :last
+      from open_orders where known_from between :since and :last
     ) as known
-    where age = 1 and quantity > 0 and ordered_on is not null and (received_on is null or received_on >= :first)
+    where age = 1 and quantity > 0 and (received_on is null or received_on >= :first)
     order by sku, location, ordered_on, received_on, quantity
 """
 
@@ -62,26 +62,32 @@ def read_played(session: Session, first: date, last: date) -> Played:
     plans = _plans(session, eve, last)
     opening = plans[(plans["as_of"] == pd.Timestamp(eve)) & plans["stocked"] & plans["on_hand"].notna()]
     names = pd.MultiIndex.from_frame(opening[["sku", "location"]].sort_values(["sku", "location"]))
-    by_day = {day.date(): rows.set_index(["sku", "location"]).reindex(names) for day, rows in plans.groupby("as_of")}
+    # A day on which nothing was published or counted has a plan without rows.
+    of_day = dict(iter(plans.groupby("as_of")))
+    by_day = {
+        day: of_day.get(pd.Timestamp(day), plans.iloc[:0]).set_index(["sku", "location"]).reindex(names)
+        for day in days_between(eve, last)
+    }
     evenings: list[Evening] = []
     for day in days:
         evenings.append(_evening(by_day[day], evenings[-1] if evenings else _evening(by_day[eve], None)))
     demand, censored, before = _demand(session, names, by_day, first, last)
-    lines = session.frame(LINES, {"first": first - timedelta(days=365), "last": last}, like=tables.open_orders)
+    asked = {"since": first - timedelta(days=LINES_KNOWN_DAYS), "first": first - timedelta(days=365), "last": last}
+    lines = session.frame(LINES, asked, like=tables.open_orders)
     row = names.get_indexer(pd.MultiIndex.from_arrays([lines["sku"].astype(object), lines["location"].astype(object)]))
     lines = lines.assign(row=row, quantity=lines["quantity"].to_numpy(dtype=np.float64))[row >= 0]
-    numbers = np.array([day.toordinal() for day in days])
+    numbers = np.array([(day - REVIEWED_SINCE).days for day in days])
     arriving, ordered = _orders(lines, len(names), days)
     came = lines[lines["received_on"].notna() & (lines["received_on"] <= pd.Timestamp(last))]
     took = pd.DataFrame(
         {
             "row": came["row"],
-            "ordered": [day.toordinal() for day in came["ordered_on"]],
+            "ordered": (came["ordered_on"] - pd.Timestamp(REVIEWED_SINCE)).dt.days,
             "took": (came["received_on"] - came["ordered_on"]).dt.days.clip(lower=0),
         }
     )
     past = Past(
-        first_day=first.toordinal(),
+        first_day=int(numbers[0]),
         demand=demand,
         censored=censored,
         before=before,
@@ -98,7 +104,9 @@ def evenings_with(scope: TenantScope, played: Played, changed: Callable[[Terms],
     """The plans of the evenings played, made again by other terms: from the ledger as it was on each of them."""
     names = pd.MultiIndex.from_arrays([played.sku, played.location])
     evenings = []
-    for planned, before in zip(planned_days(scope, played.days), played.evenings, strict=True):
+    with scope.warehouse.reading() as session:
+        origins = origins_of(session, scope, played.days)
+    for planned, before in zip(planned_days(scope, played.days, origins), played.evenings, strict=True):
         terms = changed(planned.resolved.terms)
         made = plan(planned.ahead, planned.pools, terms, planned.stock, planned.deviation)
         place = pd.MultiIndex.from_arrays([planned.sku, planned.location]).get_indexer(names)

@@ -65,7 +65,14 @@ class Limits:
 
 
 def plan(
-    ahead: Ahead, pools: SpanPools, terms: Terms, stock: Stock, deviation: Array, limits: Limits | None = None
+    ahead: Ahead,
+    pools: SpanPools,
+    terms: Terms,
+    stock: Stock,
+    deviation: Array,
+    limits: Limits | None = None,
+    *,
+    looked_at: Array | None = None,
 ) -> pd.DataFrame:
     """The plan's figures, one row a series in the order given.
 
@@ -74,6 +81,8 @@ def plan(
         pools: paths of the days 1 .. t ahead for t up to the horizon; empty while the ledger is young.
         deviation: n; standard deviation of a day's error, for normal theory. NaN: taken from the scale, or as a
             Poisson's.
+        looked_at: n; which series are reviewed this evening; all where it is not given. What is ordered of another
+            can wait, unless it may run out before it would be delivered.
 
     Returns:
         ``demand_daily`` (mean of the horizon), ``demand_lead_time``, ``demand_protection`` (over L + R), ``demand_std``
@@ -101,18 +110,21 @@ def plan(
     asked = ahead.mean.sum(axis=1) > 0
     levels = {name: np.where(asked, values, 0.0) for name, values in levels.items()}
     gone = np.where(asked[:, None] | (stock.available <= 0), gone, 0.0)
-    figures = _figures(ahead, terms, stock, levels, gone, measured, limits or Limits())
+    looked_at = np.ones(len(ahead), dtype=bool) if looked_at is None else looked_at
+    figures = _figures(ahead, terms, stock, levels, gone, measured, limits or Limits(), looked_at)
+    unknown &= terms.stocked
     return _without_stock(figures, unknown) if unknown.any() else figures
 
 
 def _without_stock(figures: pd.DataFrame, unknown: Array) -> pd.DataFrame:
     """Where nobody knows what there is, nothing is ordered: somebody has to look. Demand and levels stay."""
-    wanted = figures["demand_protection"].to_numpy()[unknown] > 0
+    wanted = figures["demand_daily"].to_numpy()[unknown] > 0
     figures.loc[unknown, ["days_of_inventory", "stockout_probability", "stockout_day", "inventory_value"]] = np.nan
     figures.loc[unknown, "order_quantity"] = 0.0
     figures.loc[unknown, "status"] = STOCK_UNKNOWN
     figures.loc[unknown, "action"] = np.where(wanted, WATCH, NONE)
-    figures.loc[unknown, "priority"] = np.where(wanted, ACTIONS.index(WATCH), ACTIONS.index(NONE)) + 1
+    priority = np.where(wanted, ACTIONS.index(WATCH), ACTIONS.index(NONE)) + 1
+    figures.loc[unknown, "priority"] = priority.astype(np.int16)
     return figures
 
 
@@ -187,7 +199,8 @@ def _normal_levels(ahead: Ahead, terms: Terms, deviation: Array) -> dict[str, Ar
     point = mean + np.maximum(service_factor(_target(terms)), 0.0) * std
     fill = (terms.metric == FILL) & (terms.policy != NEWSVENDOR)
     if fill.any():
-        lot = np.where(terms.policy == FIXED_QUANTITY, _quantity(ahead, terms)[1], ahead.expected(terms.review))
+        every = ahead.expected(np.maximum(terms.review, 1.0))
+        lot = np.where(terms.policy == FIXED_QUANTITY, _quantity(ahead, terms)[1], every)
         allowed = (1 - terms.service) * lot
         reached = least_level(lambda level: expected_shortage(level, mean, std), allowed, mean + 8 * std)
         point = np.where(fill, reached, point)
@@ -226,22 +239,26 @@ def _figures(
     gone: Array,
     measured: Array,
     limits: Limits,
+    looked_at: Array,
 ) -> pd.DataFrame:
     daily, point = ahead.mean.mean(axis=1), levels["point"]
     eoq, quantity = _quantity(ahead, terms)
     fixed = terms.policy == FIXED_QUANTITY
-    up_to = np.where(fixed, point + quantity, point)
     least, most = (ahead.expected(np.nan_to_num(days)) for days in (terms.least_cover, terms.most_cover))
-    up_to = np.where(np.isnan(terms.most_cover), up_to, np.minimum(up_to, np.maximum(most, 0.0)))
+    up_to = np.where(np.isnan(terms.most_cover), point, np.minimum(point, np.maximum(most, 0.0)))
     up_to = np.where(np.isnan(terms.least_cover), up_to, np.maximum(up_to, least))
     up_to = np.where(ahead.whole, np.ceil(up_to - 1e-6), up_to)
-    ordered = orders(stock.on_hand + stock.on_order, up_to, point, quantity, terms)
+    # Lots are what they are: bounds of cover are for those that order up to a level. Nobody stocks without demand.
+    up_to = np.where(daily > 0, np.where(fixed, point + quantity, up_to), 0.0)
     cover = days_of_inventory(stock.on_hand, ahead.mean)
     runs_out = _first_day(gone >= 0.5)
     status = _status(stock, terms, ahead, cover, limits)
-    action = _action(stock, ahead, terms, ordered, status)
+    ordered = orders(stock.on_hand + stock.on_order, up_to, point, quantity, terms)
+    ordered = np.where(status == DEAD_STOCK, 0.0, ordered)
     lead = np.clip(np.ceil(terms.lead_time).astype(np.intp), 0, ahead.horizon)
     at_delivery = np.where(lead > 0, gone[np.arange(len(gone)), np.maximum(lead - 1, 0)], (stock.on_hand <= 0) * 1.0)
+    urgent = at_delivery > 1 - _target(terms)
+    action = _action(stock, ahead, terms, ordered, status, urgent, looked_at)
     return pd.DataFrame(
         {
             "demand_daily": daily,
@@ -293,12 +310,13 @@ def _status(stock: Stock, terms: Terms, ahead: Ahead, cover: Array, limits: Limi
     return np.select(conditions, [np.full(len(empty), name, dtype=object) for name in names], NORMAL)
 
 
-def _action(stock: Stock, ahead: Ahead, terms: Terms, ordered: Array, status: Array) -> Array:
-    """By when the stock and what is on its way are expected to be used up."""
-    last = _first_day(np.cumsum(ahead.mean, axis=1) >= np.maximum(stock.available, 1e-12))
-    last = np.where(np.isnan(last), np.inf, last)
-    last = np.where((stock.on_hand <= 0) & (ahead.mean.sum(axis=1) > 0), 0.0, last)
-    wanted, soon = ordered > 0, last <= terms.protection
+def _action(
+    stock: Stock, ahead: Ahead, terms: Terms, ordered: Array, status: Array, urgent: Array, looked_at: Array
+) -> Array:
+    """What is to be done: at once where the risk before a delivery is more than was asked for, else at a review."""
+    used_up = _first_day(np.cumsum(ahead.mean, axis=1) >= np.maximum(stock.available, 1e-12))
+    soon = np.nan_to_num(used_up, nan=np.inf) <= terms.protection
+    wanted = ordered > 0
     watched = np.isin(status.astype(str), (DEAD_STOCK, OVERSTOCKED)) | wanted | (soon & terms.stocked)
-    conditions = [wanted & (last <= np.maximum(terms.lead_time, 1.0)), wanted & soon, watched]
-    return np.select(conditions, [np.full(len(last), name, dtype=object) for name in ACTIONS[:3]], NONE)
+    conditions = [wanted & urgent, wanted & looked_at, watched]
+    return np.select(conditions, [np.full(len(ordered), name, dtype=object) for name in ACTIONS[:3]], NONE)

@@ -81,7 +81,7 @@ def _sentence(
     if status == OVERSTOCKED:
         return f"{sells}: too much, nothing is ordered."
     if ordered > 0:
-        return f"{sells}, and {takes}: {_units(ordered)} can wait for the next order."
+        return f"{sells}, and {takes}: {_units(ordered)} can wait until it is reviewed."
     if action == NONE:
         return f"{sells}: nothing is ordered."
     return f"{sells}, and {takes}: what is on its way may come too late."

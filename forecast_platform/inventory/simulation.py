@@ -45,8 +45,7 @@ class Past:
     """n series over the T days that are played, the first of them the day after the first evening.
 
     Attributes:
-        first_day: number of the first day that is played, counted from any fixed day: what is reviewed every R days is
-            on the days whose number is a multiple of R.
+        first_day: number of the first day that is played, since ``terms.REVIEWED_SINCE``.
         demand: n x T units; ``censored``: n x T, where it stands for what an empty shelf did not sell.
         before: n x SIMPLE_DAYS units sold up to the first evening, in order.
         opening: n units on hand on the first evening.
@@ -74,7 +73,7 @@ def by_the_plan(past: Past, evenings: Sequence[Evening]) -> Rule:
         known = ~np.isnan(evening.up_to)
         up_to, point = np.nan_to_num(evening.up_to), np.nan_to_num(evening.point)
         wanted = orders(on_hand + on_order, up_to, point, np.maximum(up_to - point, 0.0), evening.terms)
-        return np.where(known & _looked_at(past, day, evening.terms), wanted, 0.0)
+        return np.where(known & evening.terms.looked_at(past.first_day + day), wanted, 0.0)
 
     return rule
 
@@ -88,7 +87,7 @@ def by_the_simple_rule(past: Past, evenings: Sequence[Evening]) -> Rule:
         level = sold[:, day + 1 : day + 1 + SIMPLE_DAYS].sum(axis=1)
         policy = np.full(len(level), ORDER_UP_TO, dtype=object)
         wanted = orders(on_hand + on_order, level, level, level, terms.changed(policy=policy))
-        return np.where(_looked_at(past, day, terms), wanted, 0.0)
+        return np.where(terms.looked_at(past.first_day + day), wanted, 0.0)
 
     return rule
 
@@ -131,7 +130,7 @@ def simulate(past: Past, evenings: Sequence[Evening]) -> dict[str, Replayed]:
 
 def first_counted(past: Past, terms: Terms) -> Array:
     """n days from which on orders could make a difference: before, what was ordered earlier is all that comes."""
-    looked = np.stack([_looked_at(past, day, terms) for day in range(past.demand.shape[1])], axis=1)
+    looked = np.stack([terms.looked_at(past.first_day + day) for day in range(past.demand.shape[1])], axis=1)
     first = looked.argmax(axis=1)
     there = first + past.lead_time[np.arange(len(first)), first] + 1
     return np.where(looked.any(axis=1), there, past.demand.shape[1])
@@ -148,8 +147,8 @@ def outcome(came: Replayed, past: Past, terms: Terms, rows: Array) -> dict[str, 
         ``series`` of which a day counts; ``demand`` and ``met`` units; ``fill_rate``; ``cycle_service``;
         ``stockout_days``, the share of days on which something was asked for that was not there; ``stock_units`` and
         ``stock_value``, means of the evenings; ``orders``, ``ordered``; ``holding_cost`` and ``ordering_cost``;
-        ``censored_days``. Values and costs are of the series whose costs are known; NaN where there is nothing to
-        divide by.
+        ``censored_days`` of those that count. Values and costs are of the series whose costs are known. NaN where none
+        is, or where there is nothing to divide by.
     """
     rows = rows[came.days[rows] > 0]
     some = came.take(rows)
@@ -163,13 +162,18 @@ def outcome(came: Replayed, past: Past, terms: Terms, rows: Array) -> dict[str, 
         "cycle_service": some.cycle_service,
         "stockout_days": float(some.days_out.sum() / days) if days else np.nan,
         "stock_units": float(some.stock.sum()),
-        "stock_value": float(np.nansum(value)),
+        "stock_value": _known_sum(value),
         "orders": float(some.orders.sum()),
         "ordered": float(some.ordered.sum()),
-        "holding_cost": float(np.nansum(value * rate * some.days) / YEAR),
-        "ordering_cost": float(np.nansum(some.orders * terms.order_cost[rows])),
-        "censored_days": float(past.censored[rows].sum()),
+        "holding_cost": _known_sum(value * rate * some.days / YEAR),
+        "ordering_cost": _known_sum(some.orders * terms.order_cost[rows]),
+        "censored_days": float((past.censored[rows] & some.counted).sum()),
     }
+
+
+def _known_sum(values: Array) -> float:
+    """Of the values that are known; NaN where none is."""
+    return float(np.nansum(values)) if (~np.isnan(values)).any() else np.nan
 
 
 def lead_times(lines: pd.DataFrame, terms: Terms, days: Array) -> Array:
@@ -191,8 +195,3 @@ def lead_times(lines: pd.DataFrame, terms: Terms, days: Array) -> Array:
         place = np.searchsorted(own["ordered"].to_numpy(), days, side="right") - 1
         drawn[row] = own["took"].to_numpy()[np.maximum(place, 0)]
     return drawn
-
-
-def _looked_at(past: Past, day: int, terms: Terms) -> Array:
-    every = np.maximum(np.rint(terms.review), 1.0)
-    return (past.first_day + day) % every == 0

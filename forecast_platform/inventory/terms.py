@@ -50,6 +50,9 @@ TEXTS = {"policy", "metric"}
 LEVELS = ("item", "supplier", "category", "tenant")
 """Whose a term may be, the most particular first."""
 
+REVIEWED_SINCE = date(2024, 1, 1)
+"""A Monday: what is reviewed every 7 days is on Monday evenings."""
+
 EVERYWHERE = "all"
 """Location of an item row that holds in every location."""
 
@@ -114,6 +117,14 @@ class Terms:
     def changed(self, **given: Array) -> Terms:
         """The same with some terms of all series given anew."""
         return replace(self, **given)
+
+    def looked_at(self, day: int) -> Array:
+        """n; whether a series is reviewed in the evening of a day: every R days, counted from one fixed day for all.
+
+        Args:
+            day: number of the day since ``REVIEWED_SINCE``.
+        """
+        return day % np.maximum(np.rint(self.review), 1.0) == 0
 
     @property
     def protection(self) -> Array:
@@ -182,8 +193,10 @@ def resolve(
             told = [each if at == 0 else np.where(level[:, 0] == at, each, None) for at, each in enumerate(told)]
         values[name], level[:, place] = _chosen(told)
     values["lead_time_deviation"] = np.where(values["lead_time_deviation"] == None, 0.0, values["lead_time_deviation"])  # noqa: E711
-    # What is not active any more is sold off, whatever else is said of it.
-    values["stocked"] = np.where(active == False, False, values["stocked"])  # noqa: E712
+    # What is not active any more is sold off, whatever else is said of it: the item itself says so.
+    ended = active == False  # noqa: E712
+    values["stocked"] = np.where(ended, False, values["stocked"])
+    level[ended, list(COLUMNS).index("stocked")] = 0
     return Resolved(Terms(**_typed(values)), supplier, category, _defaults(values, level))
 
 

@@ -41,7 +41,14 @@ from forecast_platform.tables import PRICE, metadata
 CONTENT = pa.binary(16)
 _PAST = {"raw_sales", "inventory_levels"}
 """Facts that have happened; master data and plans may hold from a day to come."""
-_BETWEEN = {"service_level": (Decimal(0), Decimal(1))}
+_DAYS = {
+    column.name: (Decimal(0), Decimal(3660))
+    for name in ("items", "suppliers")
+    for column in metadata.tables[name].columns
+    if column.name.endswith("_days")
+}
+"""More days than ten years are a mistake, and no date can be told from them."""
+_BETWEEN = {"service_level": (Decimal(0), Decimal(1)), **_DAYS}
 _STRICTLY_BETWEEN = {"service_level": (0.0, 1.0)}
 """Numbers that may not reach their bounds: at 1 no stock is enough, at 0 none is needed."""
 _CHOICES = {"policy": POLICIES, "service_metric": METRICS}

@@ -95,6 +95,17 @@ def test_a_young_ledger_is_planned_by_the_normal_formula_and_says_so():
             {"eoq": np.sqrt(2 * 10 * 730 / 1.0), "order_quantity": 121.0},
         ),
         ({"policy": FIXED_QUANTITY}, {"on_hand": 500.0}, 2.0, {"order_quantity": 0.0}),
+        # Lots of what nobody asks for are not ordered, and bounds of cover do not cut a lot.
+        ({"policy": FIXED_QUANTITY, "moq": 12.0}, {"on_hand": 0.0}, 0.0, {"order_quantity": 0.0, "order_up_to": 0.0}),
+        ({"policy": FIXED_QUANTITY, "moq": 300.0, "most_cover": 5.0}, {"on_hand": 0.0}, 2.0, {"order_quantity": 300.0}),
+        # What has not sold for long is not ordered, whatever is forecast of it.
+        ({}, {"on_hand": 1.0, "days_unsold": 90.0}, 0.5, {"status": "dead stock", "order_quantity": 0.0}),
+        # Nobody knows what there is: nothing is ordered, and somebody has to look where stock is wanted.
+        ({}, {"on_hand": NAN}, 2.0, {"status": "stock unknown", "action": "watch", "order_quantity": 0.0}),
+        ({"stocked": False}, {"on_hand": NAN}, 2.0, {"status": "not stocked", "action": "none"}),
+        ({}, {"on_hand": NAN}, 0.0, {"status": "stock unknown", "action": "none", "stockout_probability": NAN}),
+        # Reviewed every 0 days is every day.
+        ({"review": 0.0, "metric": FILL, "service": 0.9}, {"on_hand": 0.0}, 2.0, {"order_up_to": 17.0}),
     ],
 )
 def test_every_input_has_a_defined_row(changed: dict, stock: dict, mean: float, expected: dict):
@@ -120,6 +131,19 @@ def test_every_input_has_a_defined_row(changed: dict, stock: dict, mean: float, 
 def test_terms_that_no_plan_can_be_made_of_are_refused_by_name(changed: dict, told: str):
     with pytest.raises(InventoryError, match=told):
         young(terms_of(1, **changed), stock_of(1))
+
+
+def test_an_order_waits_for_its_review_unless_the_stock_may_run_out_before_it_comes():
+    shop, nobody = SHOP.ahead(HISTORY).take(slice(0, 1)), np.array([False])
+    shop.mean[:] = 2.0
+
+    def action(on_hand: float, **reviewed: np.ndarray) -> str:
+        return plan(shop, {}, terms_of(1), stock_of(1, on_hand), np.array([1.5]), **reviewed)["action"].item()
+
+    # 10 units are expected in the 5 days of a delivery, give or take 3.4: 17 are enough for 95 of 100.
+    assert (action(17.0), action(17.0, looked_at=nobody)) == ("reorder", "watch")
+    assert (action(15.0), action(15.0, looked_at=nobody)) == ("reorder now", "reorder now")
+    assert action(60.0, looked_at=nobody) == "none"
 
 
 def test_limits_are_settings():

@@ -61,10 +61,18 @@ def test_each_rule_orders_as_it_says_and_days_count_from_the_first_delivery():
     assert simple.evening[0, 3] == 3.0 - 3.0 + (32.0 - 9.0)
     # 40 came in the morning of day 4: nothing is there on day 4's eve but what was left.
     assert actual.evening[0].tolist() == [9.0, 6.0, 3.0, 0.0, 37.0, 34.0, 31.0, 28.0]
-    assert outcome(plan, past, evenings(12.0)[0].terms, np.array([0])) == pytest.approx(
+    told = outcome(plan, past, evenings(12.0, holding_rate=0.365, order_cost=4.0)[0].terms, np.array([0]))
+    assert told == pytest.approx(
         {
             **{"series": 1, "demand": 15, "met": 15, "fill_rate": 1, "cycle_service": 1, "stockout_days": 0},
-            **{"stock_units": 3, "stock_value": 6, "orders": 5, "ordered": 15, "holding_cost": 0, "ordering_cost": 0},
+            **{
+                "stock_units": 3,
+                "stock_value": 6,
+                "orders": 5,
+                "ordered": 15,
+                "holding_cost": 0.03,
+                "ordering_cost": 20,
+            },
             "censored_days": 0,
         }
     )

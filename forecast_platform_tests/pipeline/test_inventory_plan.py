@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from forecast_platform.inventory_report import exceptions_table, orders, planned_day, totals_table
-from forecast_platform.runs import make_changed
+from forecast_platform.runs import affected_steps, make_changed
 from forecast_platform_tests.pipeline.content import assert_same, contents
 from forecast_platform_tests.pipeline.shop import Shop, day, sales_lines
 
@@ -57,13 +57,16 @@ def tell(folder: Path, fact: str, *rows: tuple, name: str = "first") -> None:
 def stocked(new_shop: Callable[..., Shop], backend: str, tmp_path: Path) -> tuple[Shop, Path]:
     """A shop whose stock was counted four days before its last day."""
     folder = tmp_path / "facts"
-    shop = new_shop(backend, facts=facts(folder), inventory={"categories": {}, "count_lasts_days": 30})
+    shop = new_shop(backend, facts=facts(folder), inventory={"count_lasts_days": 30, "dead_stock_days": 20})
     shop.put("history.csv", sales_lines(day(0), day(LAST)))
     counts = [(day(COUNTED), f"sku {n}", place, 30 + n) for n in range(4) for place in ("north", "south")]
     # Of one the shelf is empty, one was never sold, one has less than nothing, and of one nobody counts.
     counts[0] = (day(COUNTED), "sku 0", "north", 0)
     counts[4] = (day(COUNTED), "sku 2", "north", 12)
     counts = [*counts[:-1], (day(COUNTED), "warmer", "north", 7), (day(COUNTED), "sku 9", "south", -3)]
+    counts += [(day(5), "warmer", "north", 7), (day(COUNTED), "newcomer", "north", 8)]
+    # The day's own count is of its end: a count of the open day says nothing yet.
+    counts += [(day(LAST + 1), "sku 2", "north", 500)]
     tell(folder, "inventory_levels", *counts)
     tell(
         folder,
@@ -104,7 +107,7 @@ def test_a_plan_has_a_row_for_everything_and_says_where_its_figures_are_from(sto
     shop, _ = stocked
     made(shop, at)
     plan, sold = plan_of(shop, day(LAST)), sold_since(shop, day(COUNTED), day(LAST))
-    assert len(plan) == 8 + 2 and plan.index.is_unique
+    assert len(plan) == 8 + 3 and plan.index.is_unique
 
     # Counted 4 days ago: less what was sold since, and what was delivered since.
     assert set(plan["stock_known"]) == {"estimated", "unknown"}
@@ -126,7 +129,8 @@ def test_a_plan_has_a_row_for_everything_and_says_where_its_figures_are_from(sto
     assert (unknown["status"], unknown["order_quantity"]) == ("stock unknown", 0.0)
     assert pd.isna(unknown["on_hand"]) and unknown["demand_protection"] > 0 and "counted" in unknown["reason"]
     warmer, owed = plan.loc[("warmer", "north")], plan.loc[("sku 9", "south")]
-    assert (warmer["status"], warmer["order_quantity"], warmer["demand_daily"]) == ("normal", 0.0, 0.0)
+    assert (warmer["status"], warmer["order_quantity"], warmer["demand_daily"]) == ("dead stock", 0.0, 0.0)
+    assert (warmer["days_unsold"], plan.loc[("newcomer", "north"), "status"]) == (20.0, "normal")
     assert pd.isna(warmer["model"]) and (owed["status"], owed["on_hand"]) == ("out of stock", -3.0)
 
     # Terms: the item's, the supplier's stages, the tenant's; a lead time of 0 is one.
@@ -176,7 +180,7 @@ def test_a_sale_of_today_moves_todays_plan_and_a_late_one_the_newest_as_well(sto
     today = day(LAST + 1)
 
     with at(today):
-        shop.run(["raw_sales", "sales_rejects", "daily_sales", "inventory_plan"], today, today)
+        shop.run(["inventory_levels", "raw_sales", "sales_rejects", "daily_sales", "inventory_plan"], today, today)
         before, closed = plan_of(shop, today), plan_of(shop, day(LAST))
         assert (before["on_hand"].dropna() == closed["on_hand"].dropna()).all()
         assert set(pd.to_datetime(before["origin_date"]).dt.date) == {day(LAST)}
@@ -206,6 +210,13 @@ def test_a_sale_of_today_moves_todays_plan_and_a_late_one_the_newest_as_well(sto
         for each, was in ((day(LAST), closed), (today, after)):
             name = ("sku 1", "south")
             assert plan_of(shop, each).loc[name, "on_hand"] == was.loc[name, "on_hand"] - 4
+
+        # New terms, stock or orders make again what is ordered by them, and no forecast.
+        steps = affected_steps(shop.scope, [], [], day(LAST), restocked=True)
+        assert {asset for step in steps for asset in step.assets} == {
+            *("inventory_plan", "inventory_simulation", "daily_report"),
+        }
+        assert {(step.first, step.last) for step in steps if "inventory_plan" in step.assets} == {(day(LAST), today)}
 
 
 def test_a_tenant_without_stock_has_no_plan_and_says_what_is_missing(new_shop: Callable[..., Shop]):

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from dagster._core.test_utils import freeze_time
 
+from forecast_platform.assets.plan_reading import LEAST_ERRORS, error_deviations
+from forecast_platform.assets.published import published_at, published_series
 from forecast_platform.assets.simulation_reading import evenings_with, read_played
 from forecast_platform.forecasting import DEFAULT_MODELS
 from forecast_platform.inventory.simulation import simulate
@@ -181,3 +183,18 @@ def test_accuracy_equals_pandas_on_the_same_errors(demos: dict[str, Shop], backe
     for row in by_series.to_dict("records"):
         scope = errors[(errors["series_id"] == row["series_id"]) & (errors["model"] == row["model"])]
         assert_equals(row, recomputation.metrics(scope) | recomputation.series_metrics(scope), row["sku"])
+
+
+@pytest.mark.parametrize("backend", ["duckdb", "postgresql"])
+def test_deviations_of_the_plan_are_those_of_the_published_models_errors(demos: dict[str, Shop], backend: str):
+    shop = demos[backend]
+    with shop.warehouse.reading() as session:
+        named = published_series(session, day(CLOSED), day(CLOSED))
+        published = published_at(session, named, day(CLOSED), horizon=shop.tenant.horizon)
+        found = error_deviations(session, shop.scope, published)
+    squares = counted_errors(shop).assign(square=lambda rows: rows["error"] ** 2)
+    of_model = squares.groupby(["series_id", "model"])["square"].agg(["mean", "size"])
+    expected = of_model["mean"].where(of_model["size"] >= LEAST_ERRORS) ** 0.5
+    wanted = pd.MultiIndex.from_arrays([published.series.series_id, published.model])
+    np.testing.assert_allclose(found, expected.reindex(wanted).to_numpy(), rtol=1e-9)
+    assert np.isfinite(found).sum() > 5

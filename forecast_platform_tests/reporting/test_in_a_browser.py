@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from forecast_platform.assets.daily_report import plots
 from forecast_platform.reporting.figures import DayReport
 from forecast_platform.reporting.page import page
+from forecast_platform.reporting.simulation import by_day_plot, simulation_page
 from forecast_platform_tests.reporting.chromium import Page, browser
-from forecast_platform_tests.reporting.reports import AWKWARD, HOSTILE, empty, full
+from forecast_platform_tests.reporting.reports import AWKWARD, DAY, HOSTILE, empty, full
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -56,7 +58,7 @@ def test_a_page_is_whole_at_a_desks_and_a_phones_width(chromium: Page, tmp_path:
     chromium.open(file.as_uri(), width=width)
     assert chromium.evaluate("document.documentElement.scrollWidth") <= width
     assert chromium.evaluate(BEYOND) == []
-    assert chromium.evaluate("document.querySelectorAll('h2').length") == 6
+    assert chromium.evaluate("document.querySelectorAll('h2').length") == 6 + bool(report.stock)
     if report.units:
         assert chromium.evaluate(SMALLEST) >= 9.5
     assert chromium.evaluate("document.querySelectorAll('script').length") == 0
@@ -64,6 +66,23 @@ def test_a_page_is_whole_at_a_desks_and_a_phones_width(chromium: Page, tmp_path:
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
     assert chromium.complaints == []
     assert [url for url in chromium.requested if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_simulation_is_whole_too(chromium: Page, tmp_path: Path, width: int):
+    days = [DAY + timedelta(days=each) for each in range(28)]
+    lines = {"plan": [0.1] * 28, "simple": [float("nan")] * 14 + [0.3] * 14, HOSTILE: [0.2] * 28}
+    drawn = by_day_plot(days, lines, title="Demand missed", name="missed", share=True)
+    columns = [("by", "rule", str), *((f"figure {number}", "value", str) for number in range(9))]
+    html = simulation_page(HOSTILE, days, [{"rule": HOSTILE, "value": 1_234}], columns, {"missed": drawn}, censored=3)
+    file = tmp_path / "simulation.html"
+    file.write_text(html)
+    chromium.complaints.clear()
+    chromium.open(file.as_uri(), width=width)
+    assert chromium.evaluate("document.documentElement.scrollWidth") <= width
+    assert chromium.evaluate("document.querySelectorAll('script').length") == 0
+    assert chromium.evaluate("document.querySelectorAll('td').length") == len(columns)
+    assert chromium.complaints == []
 
 
 def test_the_plots_are_pictures_too(chromium: Page, tmp_path: Path):

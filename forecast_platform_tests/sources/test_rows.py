@@ -306,3 +306,12 @@ def test_terms_that_no_stock_can_be_planned_by_are_rejects_and_stop_no_other_ite
         "policy 'guess' is none of order_up_to, fixed_quantity, newsvendor",
         "service_metric 'luck' is none of cycle, fill",
     ]
+
+
+def test_more_days_than_a_date_can_hold_are_a_reject(drop):
+    shop = drop(asset="items", columns={"sku": "a", "lead_time_days": "b", "valid_from": "c"})
+    shop.write("a.csv", "a,b,c\nA,200000,2026-05-01\nB,3660,2026-05-01\n")
+    shop.land()
+    rows, rejects = shop.facts()
+    assert list(rows["sku"]) == ["B"]
+    assert list(rejects["reason"]) == ["lead_time_days '200000' is beyond its greatest value, 3660"]

@@ -6,7 +6,7 @@ with told as (
     *,
     case
       when action in ('reorder now', 'reorder') then 'order'
-      when status = 'stock unknown' and demand_daily > 0 then 'count'
+      when status = 'stock unknown' and stocked and demand_daily > 0 then 'count'
       when stocked and demand_daily > 0 and stockout_probability >= 0.5 then 'runs out'
       when status in ('dead stock', 'overstocked') then status
     end as exception

@@ -12,7 +12,7 @@ select
   as_of,
   cast(count(*) as bigint) as series,
   cast(count(*) filter (where wanted) as bigint) as series_wanted,
-  cast(count(*) filter (where status = 'out of stock') as bigint) as out_of_stock,
+  cast(count(*) filter (where wanted and status = 'out of stock') as bigint) as out_of_stock,
   cast(count(*) filter (where status = 'understocked') as bigint) as understocked,
   cast(count(*) filter (where status = 'overstocked') as bigint) as overstocked,
   cast(count(*) filter (where status = 'dead stock') as bigint) as dead_stock,
