@@ -27,6 +27,9 @@ def with_sales(shop: Shop) -> Shop:
     return shop
 
 
+QUICK_IN_DUCKDB = ["duckdb", pytest.param("postgresql", marks=pytest.mark.slow)]
+
+
 @pytest.fixture
 def scored(shop: Shop, at: Callable) -> Shop:
     with_sales(shop)
@@ -36,6 +39,7 @@ def scored(shop: Shop, at: Callable) -> Shop:
     return shop
 
 
+@pytest.mark.parametrize("backend", QUICK_IN_DUCKDB)
 def test_every_forecast_has_an_interval_and_every_interval_is_scored(scored: Shop, at: Callable):
     warehouse = scored.warehouse
     rows = warehouse.read("select * from forecast_intervals_by_sku")
@@ -104,7 +108,8 @@ def met_intervals(shop: Shop) -> pd.DataFrame:
 
 
 def test_errors_of_days_after_an_origin_leave_its_intervals_as_they_were(new_shop: Callable[..., Shop], at: Callable):
-    honest, nonsense = (with_sales(new_shop("duckdb")) for _ in range(2))
+    models = {"seasonal_naive_7": "SeasonalNaive(sp=7)", "moving_average_7": "MovingAverage(window=7)"}
+    honest, nonsense = (with_sales(new_shop("duckdb", models=models)) for _ in range(2))
     nonsense.put("more.csv", [f"x{n},{day(CLOSED)},sku {n},north,{10**4 + n},9,x" for n in range(3)])
     intervals = []
     for shop in (honest, nonsense):
