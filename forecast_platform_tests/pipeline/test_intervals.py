@@ -108,8 +108,7 @@ def met_intervals(shop: Shop) -> pd.DataFrame:
 
 
 def test_errors_of_days_after_an_origin_leave_its_intervals_as_they_were(new_shop: Callable[..., Shop], at: Callable):
-    models = {"seasonal_naive_7": "SeasonalNaive(sp=7)", "moving_average_7": "MovingAverage(window=7)"}
-    honest, nonsense = (with_sales(new_shop("duckdb", models=models)) for _ in range(2))
+    honest, nonsense = (with_sales(new_shop("duckdb")) for _ in range(2))
     nonsense.put("more.csv", [f"x{n},{day(CLOSED)},sku {n},north,{10**4 + n},9,x" for n in range(3)])
     intervals = []
     for shop in (honest, nonsense):
