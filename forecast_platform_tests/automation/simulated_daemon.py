@@ -12,15 +12,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import yaml
+from alembic.script import ScriptDirectory
 from dagster._core.definitions.reconstruct import ReconstructableJob
 from dagster._core.launcher import LaunchRunContext
 from dagster._core.launcher.sync_in_memory_run_launcher import SyncInMemoryRunLauncher
 from dagster._core.remote_origin import InProcessCodeLocationOrigin
+from dagster._core.storage import sql
 from dagster._core.storage.dagster_run import DagsterRunStatus
 from dagster._core.test_utils import create_test_daemon_workspace_context, freeze_time
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
@@ -130,6 +133,10 @@ def _modules_with_crash_points() -> Iterator[object]:
     yield crash
 
 
+class _RevisionsReadOnce:
+    from_config = staticmethod(cache(ScriptDirectory.from_config))
+
+
 @contextmanager
 def simulated_daemon(folder: Path, environment: Mapping[str, str], start: datetime) -> Iterator[SimulatedDaemon]:
     """A daemon over the tenants of ``environment`` (``FORECAST_`` variables), whose clock begins at ``start``."""
@@ -146,6 +153,8 @@ def simulated_daemon(folder: Path, environment: Mapping[str, str], start: dateti
         # Dagster keeps the job that a process executed last, by name: a daemon before this one may have had it, too.
         ReconstructableJob.get_definition.cache_clear()
         ReconstructableJob.get_repository_definition.cache_clear()
+        # Each tick opens storages of its own, which ask for Dagster's newest revision: 50 ms to read all of them.
+        patch.setattr(sql, "ScriptDirectory", _RevisionsReadOnce)
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(home)))
         stack.enter_context(freeze_time(start))
         workspace = stack.enter_context(

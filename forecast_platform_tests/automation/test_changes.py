@@ -92,6 +92,7 @@ def test_a_sale_of_today_moves_the_open_day_at_once_and_the_forecast_when_it_clo
     with shop.warehouse.reading() as session:
         assert session.scalar(sold, {"day": today}) >= 40
         assert session.scalar("select max(origin_date) from forecasts") == day(LOADED)
+    daemon.until(clock(today + timedelta(days=1), 0), every=timedelta(hours=4))
     daemon.until(clock(today + timedelta(days=1), 1), every=timedelta(minutes=30))
     with shop.warehouse.reading() as session:
         assert session.scalar("select max(origin_date) from forecasts") == today
@@ -124,7 +125,8 @@ def test_the_weekly_run_finds_rows_that_no_sensor_saw(new_shop: Callable[..., Sh
     whole = made(shop)
     with shop.warehouse.transaction() as session:
         session.execute("delete from raw_sales where sale_date = :day", {"day": day(LOADED)})
-    daemon.until(clock(day(LOADED + 2), 4, 30), every=timedelta(minutes=30))
+    daemon.until(clock(day(LOADED + 2), 0), every=timedelta(hours=4))
+    daemon.until(clock(day(LOADED + 2), 5), every=timedelta(hours=1))
     with shop.warehouse.reading() as session:
         assert session.scalar("select count(*) from raw_sales where sale_date = :day", {"day": day(LOADED)}) == len(
             [line for line in sales_lines(day(LOADED), day(LOADED))]

@@ -57,13 +57,13 @@ def test_each_day_is_made_once_after_it_closed_and_missed_days_come_together(
     send(shop, LOADED + 1, LOADED + 1)
     daemon.until(clock(day(LOADED + 2), 3), every=timedelta(minutes=20))
     assert ranges_of(daemon, shop) == [ok(day(LOADED + 1), day(LOADED + 1))]
-    # Five days without a daemon.
-    send(shop, LOADED + 2, LOADED + 6)
-    daemon.away_until(clock(day(LOADED + 7), 9))
-    daemon.until(clock(day(LOADED + 7), 10), every=timedelta(minutes=10))
-    assert ranges_of(daemon, shop)[1:] == [ok(day(LOADED + 2), day(LOADED + 6))]
+    # Three days without a daemon.
+    send(shop, LOADED + 2, LOADED + 4)
+    daemon.away_until(clock(day(LOADED + 5), 9))
+    daemon.until(clock(day(LOADED + 5), 10), every=timedelta(minutes=10))
+    assert ranges_of(daemon, shop)[1:] == [ok(day(LOADED + 2), day(LOADED + 4))]
     origins = shop.warehouse.read("select distinct origin_date from forecasts order by 1")
-    assert [each.date() for each in origins["origin_date"]] == days_between(day(LOADED - 2), day(LOADED + 6))
+    assert [each.date() for each in origins["origin_date"]] == days_between(day(LOADED - 2), day(LOADED + 4))
     assert daemon.errors == []
 
 
@@ -72,6 +72,8 @@ def test_a_source_that_is_away_is_asked_again_until_it_is_back(new_shop: Callabl
     send(shop, LOADED + 1, LOADED + 1)
     away = shop.drop.with_name("away")
     shop.drop.rename(away)
+    daemon.until(clock(day(LOADED + 2), 0), every=timedelta(hours=4))
+    assert ranges_of(daemon, shop) == []
     daemon.until(clock(day(LOADED + 2), 2, 20), every=timedelta(minutes=10))
     asked = ranges_of(daemon, shop)
     assert 2 <= len(asked) <= 6 and {status for *_, status in asked} == {DagsterRunStatus.FAILURE}
@@ -84,7 +86,7 @@ def test_a_source_that_is_away_is_asked_again_until_it_is_back(new_shop: Callabl
 def test_a_tenant_that_was_never_loaded_is_left_alone(new_shop: Callable[..., Shop], daemon_of: Callable):
     shop = new_shop("duckdb")
     daemon = daemon_of(shop, clock(day(10)))
-    daemon.until(clock(day(12)), every=timedelta(hours=3))
+    daemon.until(clock(day(11)), every=timedelta(hours=3))
     assert daemon.runs() == []
     state = next(each for each in daemon.instance.all_instigator_state() if each.name.endswith("__due"))
     ticks = daemon.instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)

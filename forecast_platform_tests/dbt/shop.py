@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from forecast_platform import tables
+from forecast_platform.dbt_child import placeless
 from forecast_platform.io_managers.warehouse import PartitionState, Warehouse
 from forecast_platform.settings import child_environment
 
@@ -165,6 +166,8 @@ class Dbt:
     """dbt on one warehouse, in this process: one start of dbt, and one parse for each database, serve all tests."""
 
     manifests: ClassVar[dict[tuple[str, str], Any]] = {}
+    parses: ClassVar[dict[tuple[str, str], Path]] = {}
+    """dbt's own files of these parses, which serve every warehouse of a kind as the pipeline's do."""
 
     def __init__(self, warehouse: Warehouse, target_path: Path, **environment: str) -> None:
         self.warehouse = warehouse
@@ -179,6 +182,11 @@ class Dbt:
     def manifest(self) -> Any:
         """The parsed project, once something was built; the names of tables in it are this tenant's."""
         return self.manifests.get(self._parsed_for)
+
+    @property
+    def parsed(self) -> Path:
+        """The file of the parsed project, once something was built."""
+        return self.parses[self._parsed_for]
 
     def __call__(self, *arguments: str, **environment: str) -> Any:
         """Run dbt; returns its results. Raises ``DbtError`` with the messages of what failed."""
@@ -195,16 +203,14 @@ class Dbt:
     def build(self, first: int, last: int, *select: str) -> Any:
         """Build models (all by default) for days by number, without unit tests."""
         if self.manifest is None:
-            self.manifests[self._parsed_for] = self("parse")
+            self.manifests[self._parsed_for] = self("parse", **placeless(self._variables()))
+            self.parses[self._parsed_for] = self.target_path / "partial_parse.msgpack"
         chosen = ["--select", *select] if select else []
         return self("build", *chosen, "--exclude-resource-type", "unit_test", *days_of(first, last))
 
     def child(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start dbt as the pipeline does, in a process of its own."""
         variables = self._variables(**environment)
-        parsed = self.target_path / "partial_parse.msgpack"
-        if parsed.exists():
-            variables["DBT_PARTIAL_PARSE_FILE_PATH"] = str(parsed)
         return subprocess.Popen(
             [sys.executable, "-m", "forecast_platform.dbt_child", *arguments],
             cwd=PROJECT.parent,

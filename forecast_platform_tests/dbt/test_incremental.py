@@ -27,6 +27,7 @@ from forecast_platform_tests.dbt.shop import (
     rows,
 )
 
+QUICK_IN_DUCKDB = ["duckdb", pytest.param("postgresql", marks=pytest.mark.slow)]
 Stock = dict[tuple[date, int], Decimal]
 
 sales = st.builds(
@@ -145,7 +146,7 @@ def any_corrections_end_as_a_recomputation(
 
 
 def test_any_corrections_end_as_a_recomputation(warehouse: Warehouse, dbt: Dbt, versions: list[Version]) -> None:
-    any_corrections_end_as_a_recomputation(warehouse, dbt, versions, examples=4)
+    any_corrections_end_as_a_recomputation(warehouse, dbt, versions, examples=2)
 
 
 @pytest.mark.slow
@@ -153,6 +154,7 @@ def test_many_corrections_end_as_a_recomputation(warehouse: Warehouse, dbt: Dbt,
     any_corrections_end_as_a_recomputation(warehouse, dbt, versions, examples=30)
 
 
+@pytest.mark.parametrize("warehouse_url", QUICK_IN_DUCKDB, indirect=True)
 def test_voids_leave_no_stale_row(warehouse: Warehouse, dbt: Dbt, versions: list[Version]) -> None:
     open_shop(warehouse, versions=versions)
     apple = [Event(f"a{n}", day(n), 1, Decimal(2), Decimal(3)) for n in (3, 5)]

@@ -22,7 +22,14 @@ def forecaster(class_name, **parameters):
     return getattr(forecasters, class_name)(**parameters)
 
 
-@pytest.mark.parametrize("class_name", CORE)
+QUICKLY_CONFORMING = ("MovingAverage", "Ensemble")
+"""One of those that know each series alone and one that is fitted to all of them, which has two more for members."""
+
+
+@pytest.mark.parametrize(
+    "class_name",
+    [name if name in QUICKLY_CONFORMING else pytest.param(name, marks=pytest.mark.slow) for name in CORE],
+)
 def test_sktimes_conformance_suite_passes_whole(class_name):
     from sktime.utils.estimator_checks import check_estimator
 

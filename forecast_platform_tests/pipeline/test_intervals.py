@@ -27,6 +27,9 @@ def with_sales(shop: Shop) -> Shop:
     return shop
 
 
+QUICK_IN_DUCKDB = ["duckdb", pytest.param("postgresql", marks=pytest.mark.slow)]
+
+
 @pytest.fixture
 def scored(shop: Shop, at: Callable) -> Shop:
     with_sales(shop)
@@ -36,6 +39,7 @@ def scored(shop: Shop, at: Callable) -> Shop:
     return shop
 
 
+@pytest.mark.parametrize("backend", QUICK_IN_DUCKDB)
 def test_every_forecast_has_an_interval_and_every_interval_is_scored(scored: Shop, at: Callable):
     warehouse = scored.warehouse
     rows = warehouse.read("select * from forecast_intervals_by_sku")
