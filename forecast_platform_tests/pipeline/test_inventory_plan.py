@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecast_platform.assets.inventory_plan import to_do
 from forecast_platform.inventory_report import exceptions_table, orders, planned_day, totals_table
 from forecast_platform.runs import affected_steps, make_changed
 from forecast_platform_tests.pipeline.content import assert_same, contents
@@ -217,6 +219,30 @@ def test_a_sale_of_today_moves_todays_plan_and_a_late_one_the_newest_as_well(sto
             *("inventory_plan", "inventory_simulation", "daily_report"),
         }
         assert {(step.first, step.last) for step in steps if "inventory_plan" in step.assets} == {(day(LAST), today)}
+
+
+@pytest.mark.slow
+def test_what_a_count_says_is_on_order_is_awaited_where_no_orders_are_told(
+    new_shop: Callable[..., Shop], at: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    counted = {"inventory_levels": ("snapshot_date", "sku", "location", "on_hand", "on_order")}
+    monkeypatch.setattr(sys.modules[__name__], "COLUMNS", counted)
+    folder = tmp_path / "facts"
+    shop = new_shop("duckdb", facts=facts(folder))
+    shop.put("history.csv", sales_lines(day(0), day(30)))
+    hostile = (day(30), "=1+1|x", "<b>", -2.5, 1)
+    tell(folder, "inventory_levels", (day(28), "sku 1", "north", 3, 40), (day(28), "sku 2", "north", 3, ""), hostile)
+    with at(day(31)):
+        shop.run_facts(day(0), day(30))
+        shop.run(["forecasts", *shop.chain.accuracy], day(29), day(30))
+    plan = plan_of(shop, day(30))
+    assert plan.loc[("sku 1", "north"), ["on_order", "order_quantity"]].tolist() == [40.0, 0.0]
+    assert plan.loc[("sku 2", "north"), "order_quantity"] > 0
+    awkward = plan.loc[("=1+1|x", "<b>")]
+    assert (awkward["on_hand"], awkward["on_order"], awkward["status"]) == (-2.5, 1.0, "out of stock")
+    # Nobody told of a supplier, an item or a price.
+    assert set(json.loads(awkward["defaults"]).values()) == {"tenant"} and plan["unit_cost"].isna().all()
+    assert "<b>" not in to_do(plan.reset_index()) and "=1+1\\|x" in to_do(plan.reset_index().assign(action="reorder"))
 
 
 def test_a_tenant_without_stock_has_no_plan_and_says_what_is_missing(new_shop: Callable[..., Shop]):
