@@ -10,6 +10,7 @@ from typing import TextIO
 import pandas as pd
 
 from forecast_platform.arguments import CommandLineError
+from forecast_platform.assets.inventory_simulation import ALL
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.days import in_words
 from forecast_platform.inventory.simulation import ACTUAL, PLAN, SIMPLE
@@ -34,7 +35,6 @@ TOTALS = "select * from inventory_totals where as_of > :since and as_of <= :day 
 DAYS = "select day from partition_log where asset = 'inventory_plan' order by day"
 
 RULES = (PLAN, SIMPLE, ACTUAL)
-ALL = "all"
 
 Columns = Sequence[tuple[str, str, Callable]]
 

@@ -113,6 +113,12 @@ def parsed_project(scope: TenantScope) -> Path:
 
 
 @cache
+def _manifest(parsed: Path) -> dict[str, Any]:
+    """The manifest in a folder of ``parsed_project``, read once: nobody changes it."""
+    return json.loads((parsed / "manifest.json").read_text())
+
+
+@cache
 def _columns_origins(parsed: Path) -> dict[str, lineage.Origins]:
     """By model, what its columns are made from (``dbt_lineage.models_origins``)."""
     return json.loads((parsed / LINEAGE).read_text())
@@ -226,7 +232,7 @@ def view_specs(scope: TenantScope, translator: TenantTranslator) -> list[dg.Asse
 
     As partitioned assets each would cost an event a day and view in Dagster's own storage: 8 of 13 in a backfill.
     """
-    manifest = json.loads((parsed_project(scope) / "manifest.json").read_text())
+    manifest = _manifest(parsed_project(scope))
     specs = [
         translator.get_asset_spec(manifest, unique_id, None)
         for unique_id, node in sorted(manifest["nodes"].items())
@@ -285,7 +291,7 @@ def _exclude(names: Sequence[str]) -> list[str]:
 
 def _too_early(scope: TenantScope, models: Sequence[str]) -> list[str]:
     """The views over a table of dbt's that is not in the warehouse, and that a run of ``models`` does not make."""
-    manifest = json.loads((parsed_project(scope) / "manifest.json").read_text())
+    manifest = _manifest(parsed_project(scope))
     with scope.warehouse.reading() as session:
         there = session.relations() | set(models)
 
@@ -316,7 +322,7 @@ def _events(
     from packaging.version import Version
 
     parsed = parsed_project(scope)
-    manifest = json.loads((parsed / "manifest.json").read_text())
+    manifest = _manifest(parsed)
     with tempfile.TemporaryDirectory(dir=parsed.parent, prefix=f"run-{context.run_id[:8]}-") as folder:
         working = Path(folder)
         told = _for_models(scope) | _paths(working) | {"PIPELINE_RUN_ID": context.run_id}

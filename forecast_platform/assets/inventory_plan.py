@@ -15,6 +15,7 @@ from forecast_platform.assets.past_paths import inputs_of_paths, reach_of_paths
 from forecast_platform.assets.plan_reading import ORIGIN, Planned, origins_of, planned_days, reach_of
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
+from forecast_platform.inventory.lead_times import STAGES
 from forecast_platform.inventory.plan import OUT_OF_STOCK, REORDER, REORDER_NOW, Limits, plan
 from forecast_platform.inventory.sentences import sentences
 from forecast_platform.inventory.terms import COLUMNS, REVIEWED_SINCE
@@ -31,7 +32,7 @@ SHOWN = 20
 """Series listed where people look at a day."""
 
 DUE = (REORDER_NOW, REORDER)
-"""Actions whose orders cannot wait for the next one."""
+"""Actions whose orders cannot wait until they are reviewed."""
 
 DATED = ("items", "suppliers", "open_orders")
 """Facts of which what was told on any earlier day may still hold."""
@@ -53,7 +54,7 @@ ON_ORDER = columns_of("open_orders", "known_from", "ordered_on", "expected_on", 
 
 def _terms(*names: str) -> tuple[str, ...]:
     """Where terms come from: the item, else its supplier, where it has them."""
-    stages = [f"{stage}_{kind}" for stage in ("order", "transit", "customs") for kind in ("days", "std_days")]
+    stages = [f"{stage}_{kind}" for stage in STAGES for kind in ("days", "std_days")]
     origins: list[str] = ["items.category", "items.supplier"]
     for name in names:
         origins += [f"{table}.{name}" for table in ("items", "suppliers") if name in tables.metadata.tables[table].c]
@@ -190,7 +191,7 @@ def plan_rows(planned: Planned, scope: TenantScope) -> pd.DataFrame:
     looked_at = terms.looked_at((planned.day - REVIEWED_SINCE).days)
     figures = plan(planned.ahead, planned.pools, terms, stock, planned.deviation, limits, looked_at=looked_at)
     ordered = figures["order_quantity"].to_numpy()
-    texts = {"supplier": planned.resolved.supplier, "category": planned.resolved.category, "model": planned.model}
+    texts = {"supplier": planned.resolved.supplier, "category": planned.resolved.category, "model": planned.ahead.model}
     return pd.DataFrame(
         {
             "as_of": day,

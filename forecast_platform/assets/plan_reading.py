@@ -62,14 +62,21 @@ FIRST_COUNTED = """
     where snapshot_date between :since and :day group by sku, location
 """
 
-LINES = """
-    select sku, location, quantity, supplier, ordered_on, expected_on, received_on, known_from
-    from (
-      select sku, location, quantity, supplier, ordered_on, expected_on, received_on, known_from,
-        row_number() over (partition by order_id, sku, location order by known_from desc) as age
-      from open_orders where known_from between :since and :day
+KNOWN_LINES = """
+    (
+      select sku, location, quantity, ordered_on, expected_on, received_on, known_from
+      from (
+        select *, row_number() over (partition by order_id, sku, location order by known_from desc) as age
+        from open_orders where known_from between :since and :day
+      ) as told
+      where age = 1 and quantity > 0
     ) as known
-    where age = 1 and quantity > 0 and (ordered_on is null or ordered_on <= :day)
+"""
+"""Lines of orders as they are known on a day: the newest row of each, those that are cancelled left out."""
+
+LINES = f"""
+    select sku, location, quantity, ordered_on, expected_on, received_on, known_from from {KNOWN_LINES}
+    where ordered_on is null or ordered_on <= :day
     order by sku, location, known_from, ordered_on, expected_on, quantity
 """
 
@@ -90,7 +97,6 @@ class Planned:
 
     Attributes:
         origin: of the forecasts; ``None`` where there is none.
-        model: n texts, "" where a series has no forecast.
         deviation: n; standard deviation of a day's errors, NaN where the ledger knows too few.
         stock_known: n of ``stock.COUNTED``, ``ESTIMATED``, ``UNKNOWN``; ``counted_on``: n days or NaT.
     """
@@ -99,7 +105,6 @@ class Planned:
     origin: date | None
     sku: np.ndarray
     location: np.ndarray
-    model: np.ndarray
     ahead: Ahead
     pools: SpanPools
     stock: Stock
@@ -188,7 +193,7 @@ def read_day(
         published = published_at(session, published_series(session, origin, origin), origin, horizon=tenant.horizon)
     sku, location = _all_series(counts, published)
     names = pd.MultiIndex.from_arrays([sku, location], names=["sku", "location"])
-    ahead, model, pools = _ahead(session, scope, day, names, published, past, fractions)
+    ahead, pools = _ahead(session, scope, day, names, published, past, fractions)
     resolved = resolve(
         sku,
         location,
@@ -202,9 +207,7 @@ def read_day(
     deviation = np.full(len(names), np.nan)
     if published is not None and not has_paths(ahead, pools).all():
         deviation[_rows_of(names, published)] = error_deviations(session, scope, published)
-    return Planned(
-        *(day, origin, sku, location, model, ahead, pools, stock, known, counted_on, resolved), deviation=deviation
-    )
+    return Planned(*(day, origin, sku, location, ahead, pools, stock, known, counted_on, resolved), deviation=deviation)
 
 
 def _since(day: date, days: int) -> date:
@@ -230,7 +233,8 @@ def _ahead(
     published: Published | None,
     past: Past | None,
     fractions: pd.DataFrame,
-) -> tuple[Ahead, np.ndarray, SpanPools]:
+) -> tuple[Ahead, SpanPools]:
+    """The forecasts of all series, 0 and without a model where there is none, and the paths around them."""
     tenant, n = scope.tenant, len(names)
     gone = 0 if published is None else (day - published.origin).days
     horizon = tenant.horizon - gone
@@ -253,7 +257,7 @@ def _ahead(
             days: pools_of(seen.paths, seen.standing_class, Span(1, days), first=first, last=origin)
             for days in range(1, horizon + 1)
         }
-    return Ahead(mean=mean, scale=scale, model=model, demand_class=demand_class, whole=whole), model, pools
+    return Ahead(mean=mean, scale=scale, model=model, demand_class=demand_class, whole=whole), pools
 
 
 def _rows_of(names: pd.MultiIndex, published: Published) -> np.ndarray:

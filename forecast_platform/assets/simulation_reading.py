@@ -11,7 +11,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from forecast_platform import tables
-from forecast_platform.assets.plan_reading import LINES_KNOWN_DAYS, origins_of, planned_days
+from forecast_platform.assets.plan_reading import KNOWN_LINES, LINES_KNOWN_DAYS, origins_of, planned_days
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.days import days_between
 from forecast_platform.inventory.plan import plan
@@ -24,15 +24,10 @@ SOLD = """
     where sale_date between :first and :last
 """
 
-LINES = """
-    select sku, location, quantity, ordered_on, received_on
-    from (
-      select sku, location, quantity, coalesce(ordered_on, known_from) as ordered_on, received_on,
-        row_number() over (partition by order_id, sku, location order by known_from desc) as age
-      from open_orders where known_from between :since and :last
-    ) as known
-    where age = 1 and quantity > 0 and (received_on is null or received_on >= :first)
-    order by sku, location, ordered_on, received_on, quantity
+LINES = f"""
+    select sku, location, quantity, coalesce(ordered_on, known_from) as ordered_on, received_on from {KNOWN_LINES}
+    where received_on is null or received_on >= :first
+    order by sku, location, coalesce(ordered_on, known_from), received_on, quantity
 """
 
 
@@ -72,7 +67,7 @@ def read_played(session: Session, first: date, last: date) -> Played:
     for day in days:
         evenings.append(_evening(by_day[day], evenings[-1] if evenings else _evening(by_day[eve], None)))
     demand, censored, before = _demand(session, names, by_day, first, last)
-    asked = {"since": first - timedelta(days=LINES_KNOWN_DAYS), "first": first - timedelta(days=365), "last": last}
+    asked = {"since": first - timedelta(days=LINES_KNOWN_DAYS), "first": first - timedelta(days=365), "day": last}
     lines = session.frame(LINES, asked, like=tables.open_orders)
     row = names.get_indexer(pd.MultiIndex.from_arrays([lines["sku"].astype(object), lines["location"].astype(object)]))
     lines = lines.assign(row=row, quantity=lines["quantity"].to_numpy(dtype=np.float64))[row >= 0]
@@ -109,11 +104,9 @@ def evenings_with(scope: TenantScope, played: Played, changed: Callable[[Terms],
     for planned, before in zip(planned_days(scope, played.days, origins), played.evenings, strict=True):
         terms = changed(planned.resolved.terms)
         made = plan(planned.ahead, planned.pools, terms, planned.stock, planned.deviation)
-        place = pd.MultiIndex.from_arrays([planned.sku, planned.location]).get_indexer(names)
-        up_to, point = (
-            np.where(place >= 0, made[column].to_numpy()[place], np.nan) for column in ("order_up_to", "reorder_point")
-        )
         # A series that has no plan any more orders nothing, whatever its terms.
+        levels = made.set_index(pd.MultiIndex.from_arrays([planned.sku, planned.location])).reindex(names)
+        up_to, point = (levels[column].to_numpy() for column in ("order_up_to", "reorder_point"))
         evenings.append(Evening(up_to, point, changed(before.terms)))
     return tuple(evenings)
 

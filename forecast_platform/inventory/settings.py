@@ -79,7 +79,6 @@ class Inventory(_Settings):
     count_lasts_days: Annotated[int, Field(ge=1, le=3660)] = Field(
         90, description="days for which a count of stock is carried on with sales and deliveries"
     )
-
     simulated_days: Annotated[int, Field(ge=7, le=366)] = Field(
         28, description="days up to a day that its simulation plays again"
     )

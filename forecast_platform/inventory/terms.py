@@ -13,6 +13,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from forecast_platform.forecasting.categories import EVERYWHERE
 from forecast_platform.inventory.formulas import InventoryError, service_factor
 from forecast_platform.inventory.lead_times import STAGES, of_stages
 
@@ -52,9 +53,6 @@ LEVELS = ("item", "supplier", "category", "tenant")
 
 REVIEWED_SINCE = date(2024, 1, 1)
 """A Monday: what is reviewed every 7 days is on Monday evenings."""
-
-EVERYWHERE = "all"
-"""Location of an item row that holds in every location."""
 
 Given = Mapping[str, float | str | bool | None]
 """Terms by the name in ``COLUMNS``; those that are missing or ``None`` are not told."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from forecast_platform import tables
-from forecast_platform.inventory.settings import CategoryTerms, Inventory, TenantTerms
-from forecast_platform.inventory.terms import COLUMNS, Resolved, resolve
+from forecast_platform import simulate_cli, tables
+from forecast_platform.inventory.settings import CategoryTerms, Inventory, Metric, Policy, TenantTerms
+from forecast_platform.inventory.terms import COLUMNS, METRICS, POLICIES, Resolved, resolve
 
 DAY = date(2026, 5, 10)
 
@@ -120,3 +121,8 @@ def test_a_service_level_that_no_stock_reaches_is_refused(level: float):
         Inventory.model_validate({"defaults": {"service_level": level}})
     with pytest.raises(ValidationError, match="at 1 no stock is enough"):
         Inventory.model_validate({"categories": {"toys": {"service_level": level}}})
+
+
+def test_settings_and_the_command_line_know_the_policies_and_metrics_there_are():
+    assert get_args(Policy) == POLICIES == simulate_cli.POLICIES
+    assert get_args(Metric) == METRICS
