@@ -5,7 +5,7 @@ cut from them when it is asked for: it holds nothing that became known after tha
 known from day K touches the forecasts of origin K and later ones, by models that read covariates, and no earlier ones.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 import dagster as dg
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from forecast_platform import tables
 from forecast_platform.assets.lineage import columns_of
 from forecast_platform.assets.scope import TenantScope
-from forecast_platform.days import days_between
+from forecast_platform.days import days_between, stretches
 from forecast_platform.features import HolidayCalendar
 from forecast_platform.forecasting import Panel, PanelHistory
 from forecast_platform.forecasting.covariates import FROM_FEATURES, PRICE_DAYS, Covariates, KnownFacts
@@ -176,18 +176,6 @@ def _features(
     for begin, end in stretches({day: states[day].rows for day in days if day in states}, at_once=ROWS_AT_ONCE):
         part = query.where(held.sale_date.between(begin, end))
         yield session.frame(part if of is None else part.where(of))
-
-
-def stretches(rows: Mapping[date, int], *, at_once: int) -> Iterator[tuple[date, date]]:
-    """The first and last day of runs of days, in order, that hold ``at_once`` rows or, of one day, more."""
-    begin, held, previous = None, 0, None
-    for day, count in sorted(rows.items()):
-        if begin is not None and held + count > at_once:
-            yield begin, previous
-            begin, held = None, 0
-        begin, held, previous = begin or day, held + count, day
-    if begin is not None:
-        yield begin, previous
 
 
 def _prices(
