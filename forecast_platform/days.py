@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 
 
@@ -35,3 +35,15 @@ def month_of(day: date) -> date:
 def next_month(day: date) -> date:
     """The first day of the month after a day's."""
     return (month_of(day) + timedelta(days=32)).replace(day=1)
+
+
+def stretches(rows: Mapping[date, int], *, at_once: int) -> Iterator[tuple[date, date]]:
+    """The first and last day of runs of days, in order, that hold ``at_once`` rows or, of one day, more."""
+    begin, held, previous = None, 0, None
+    for day, count in sorted(rows.items()):
+        if begin is not None and held + count > at_once:
+            yield begin, previous
+            begin, held = None, 0
+        begin, held, previous = begin or day, held + count, day
+    if begin is not None:
+        yield begin, previous

@@ -1,6 +1,7 @@
 """Which model is published for a series: a choice by measured errors, replayed day by day inside a window.
 
 Pure functions of sums of errors. What is stored, which days are read and what a tenant has pinned is not decided here.
+Days are taken one by one, so that memory holds those of one rolling sum, however long the replay is.
 
 A model is judged by its RMSSE over that of ``seasonal_naive_7`` for the same errors. A series' own four weeks say
 little, so they move the ratio of its segment only as far as they weigh against ``PRIOR_DAYS``; a segment of few series
@@ -10,7 +11,8 @@ should be shrunk). Only ratios are compared that were shrunk by the same weight.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,7 +91,7 @@ class ChampionRules:
 
 @dataclass(frozen=True)
 class ErrorSums:
-    """Sums of errors by m models, T target days and n series; each array is m x T x n.
+    """Sums of errors by m models and n series, of a day or of some days; each array is m x n.
 
     Attributes:
         n: errors; ``n_scaled``: those with a scale.
@@ -105,36 +107,63 @@ class ErrorSums:
     days: Array
 
     @classmethod
-    def of_days(cls, n: Array, n_scaled: Array, scaled_sq: Array, error: Array, actual: Array) -> ErrorSums:
-        """The sums of single days."""
+    def of_day(cls, n: Array, n_scaled: Array, scaled_sq: Array, error: Array, actual: Array) -> ErrorSums:
+        """The sums of one day."""
         return cls(n, n_scaled, scaled_sq, error, actual, (n_scaled > 0).astype(np.int32))
 
-    def part(self, days: slice, series: Array) -> ErrorSums:
-        """The sums of some days and series."""
-        return ErrorSums(*on_all_cores(lambda values: values[:, days][:, :, series], self._arrays))
+    @classmethod
+    def nothing(cls, models: int, series: int) -> ErrorSums:
+        """The sums of a day without an error."""
+        counts = [np.zeros((models, series), dtype=np.int32) for _ in range(3)]
+        sums = [np.zeros((models, series)) for _ in range(3)]
+        return cls(counts[0], counts[1], *sums, counts[2])
 
-    def rolled(self, days: int) -> ErrorSums:
-        """Sums over the ``days`` days that end with each day from the ``days``-th on: m x (T - ``days`` + 1) x n.
+    def part(self, series: Array) -> ErrorSums:
+        """The sums of some series."""
+        return ErrorSums(*(values[:, series] for values in self._arrays))
 
-        Each adds its own values, oldest first: where the range began does not change a bit.
-        """
-        return ErrorSums(*on_all_cores(lambda values: _trailing(values, days), self._arrays))
+    @property
+    def any(self) -> bool:
+        """Whether there is an error."""
+        return bool(self.n.any())
 
     @property
     def _arrays(self) -> tuple[Array, ...]:
         return self.n, self.n_scaled, self.scaled_sq, self.error, self.actual, self.days
 
 
+def rolling(days: Iterable[ErrorSums], length: int) -> Iterator[ErrorSums]:
+    """Sums over the ``length`` days that end with each day, from the ``length``-th on.
+
+    Each adds its own days, oldest first: where the range began does not change a bit.
+    """
+    held: deque[ErrorSums] = deque(maxlen=length)
+    for day in days:
+        held.append(day)
+        if len(held) == length:
+            yield _total([each for each in held if each.any] or [held[0]])
+
+
+def _total(days: Sequence[ErrorSums]) -> ErrorSums:
+    def added(arrays: Sequence[Array]) -> Array:
+        total = arrays[0].copy()
+        for values in arrays[1:]:
+            total += values
+        return total
+
+    return ErrorSums(*on_all_cores(added, list(zip(*(day._arrays for day in days), strict=True))))
+
+
 @dataclass(frozen=True)
 class Evidence:
-    """What rolling sums say of m models on T days for n series.
+    """What rolling sums say of m models on a day for n series.
 
     Attributes:
-        own: m x T x n; log of a model's RMSSE over the floor's, of the series alone. 0 where ``weight`` is.
-        pooled: m x T x n; the same of its segment, moved to that of all series. NaN where they cannot be compared.
-        weight: m x T x n; days of own errors, 0 where there are too few errors.
-        bias: m x T x n; Σ error / Σ actual of the segment, moved to that of all series. NaN without demand.
-        segment_rmsse: m x T x n; mean RMSSE of the segment. NaN where no series has a scale.
+        own: m x n; log of a model's RMSSE over the floor's, of the series alone. 0 where ``weight`` is.
+        pooled: m x n; the same of its segment, moved to that of all series. NaN where they cannot be compared.
+        weight: m x n; days of own errors, 0 where there are too few errors.
+        bias: m x n; Σ error / Σ actual of the segment, moved to that of all series. NaN without demand.
+        segment_rmsse: m x n; mean RMSSE of the segment. NaN where no series has a scale.
     """
 
     own: Array
@@ -144,7 +173,7 @@ class Evidence:
     segment_rmsse: Array
 
     def ratio(self, prior_days: float) -> Array:
-        """Log of a model's RMSSE over the floor's, the series' own moved to its segment's: m x T x n."""
+        """Log of a model's RMSSE over the floor's, the series' own moved to its segment's: m x n."""
         share = self.weight / (self.weight + prior_days)
         return share * self.own + (1.0 - share) * self.pooled
 
@@ -176,136 +205,192 @@ class Champions:
     confidence: Array
 
 
-def choose(rolling: ErrorSums, segments: Array, rules: ChampionRules) -> Champions:
-    """Replay the choice over days of rolling sums, oldest first, and say where it stands on the last.
+class Choice:
+    """The choice for n series, replayed day by day, oldest first: give it the rolling sums of each day.
 
     Args:
-        rolling: m x T x n, of ``rules.models`` in their order; the series in order of name.
-        segments: n; the name of each series' segment.
+        segments: n; the name of each series' segment, the series in order of name.
     """
-    evidence = weigh(rolling, segments, rules)
-    allowed, start = rules.routed(segments)
-    acceptable = allowed[:, None, :] & _bias_acceptable(evidence.bias, rules)
-    ratio = evidence.ratio(PRIOR_DAYS)
-    model, incumbent, followed, days_held = replay(ratio, acceptable, start, rules)
 
-    at = np.arange(len(segments))
-    last = ratio[:, -1]
-    against = np.where(followed != model, last[followed, at], 0.0)
-    own = evidence.weight[rules.floor, -1] > 0
+    def __init__(self, segments: Array, rules: ChampionRules) -> None:
+        self._rules = rules
+        self._segments = segments
+        self._allowed, start = rules.routed(segments)
+        self._replay = Replay(start, rules)
+        self._last: tuple[ErrorSums, Evidence] | None = None
+
+    def day(self, sums: ErrorSums) -> None:
+        """Go on by a day whose rolling sums, m x n in the order of the rules' models, are these."""
+        evidence = weigh(sums, self._segments, self._rules)
+        acceptable = self._allowed & _bias_acceptable(evidence.bias, self._rules)
+        self._replay.day(evidence.ratio(PRIOR_DAYS), acceptable)
+        self._last = sums, evidence
+
+    def champions(self) -> Champions:
+        """Where the choice stands on the last day.
+
+        Raises:
+            ValueError: no day was given.
+        """
+        if self._last is None:
+            raise ValueError("a choice needs the sums of at least one day")
+        (sums, evidence), floor = self._last, self._rules.floor
+        replayed = self._replay
+        last = evidence.ratio(PRIOR_DAYS)
+        at = np.arange(len(self._segments))
+        model, followed = replayed.model, replayed.followed
+        against = np.where(followed != model, last[followed, at], 0.0)
+        own = evidence.weight[floor] > 0
+        with np.errstate(invalid="ignore", divide="ignore"):
+            rmsse = np.sqrt(sums.scaled_sq / sums.n_scaled)
+            bias = sums.error / np.where(sums.actual > 0, sums.actual, np.nan)
+        skill = -np.expm1(evidence.ratio(SKILL_DAYS))
+        return Champions(
+            model=model,
+            incumbent=replayed.incumbent,
+            followed=followed,
+            days_held=replayed.held,
+            lead=-np.expm1(last[model, at] - against),
+            own=own,
+            n=sums.n,
+            rmsse=np.where(own, rmsse, evidence.segment_rmsse),
+            bias=np.where(own, bias, evidence.bias),
+            confidence=np.clip(np.nan_to_num(skill, nan=0.0), 0.0, 1.0),
+        )
+
+
+def choose(days: Iterable[ErrorSums], segments: Array, rules: ChampionRules) -> Champions:
+    """The choice after some days of rolling sums, oldest first; see ``Choice``."""
+    choice = Choice(segments, rules)
+    for sums in days:
+        choice.day(sums)
+    return choice.champions()
+
+
+def weigh(sums: ErrorSums, segments: Array, rules: ChampionRules) -> Evidence:
+    """What a day's rolling sums say of each model, by series and by segment; see ``Evidence``."""
+    floor, shape = rules.floor, sums.n.shape
+    if not sums.any:
+        unknown, nothing = np.full(shape, np.nan), np.zeros(shape)
+        return Evidence(own=nothing, pooled=unknown, weight=nothing, bias=unknown, segment_rmsse=unknown)
+    covered = (sums.n_scaled > 0) & (sums.n_scaled >= MIN_COVERAGE * sums.n_scaled[floor])
+    covered &= sums.n_scaled[floor] > 0
     with np.errstate(invalid="ignore", divide="ignore"):
-        rmsse = np.sqrt(rolling.scaled_sq[:, -1] / rolling.n_scaled[:, -1])
-        bias = rolling.error[:, -1] / np.where(rolling.actual[:, -1] > 0, rolling.actual[:, -1], np.nan)
-    skill = -np.expm1(evidence.ratio(SKILL_DAYS)[:, -1])
-    return Champions(
-        model=model,
-        incumbent=incumbent,
-        followed=followed,
-        days_held=days_held,
-        lead=-np.expm1(last[model, at] - against),
-        own=own,
-        n=rolling.n[:, -1],
-        rmsse=np.where(own, rmsse, evidence.segment_rmsse[:, -1]),
-        bias=np.where(own, bias, evidence.bias[:, -1]),
-        confidence=np.clip(np.nan_to_num(skill, nan=0.0), 0.0, 1.0),
-    )
-
-
-def weigh(rolling: ErrorSums, segments: Array, rules: ChampionRules) -> Evidence:
-    """What rolling sums say of each model, by series and by segment; see ``Evidence``."""
-    floor = rules.floor
-    covered = (rolling.n_scaled > 0) & (rolling.n_scaled >= MIN_COVERAGE * rolling.n_scaled[floor])
-    covered &= rolling.n_scaled[floor] > 0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean_sq = np.where(covered, rolling.scaled_sq / rolling.n_scaled, 0.0)
+        mean_sq = np.where(covered, sums.scaled_sq / sums.n_scaled, 0.0)
     soft = np.sqrt(mean_sq + SOFTENING)
-    enough = covered & (rolling.n[floor] >= rules.min_errors)
-    shape = mean_sq.shape
+    enough = covered & (sums.n[floor] >= rules.min_errors)
     pooled, bias, segment_rmsse = (np.empty(shape) for _ in range(3))
-    rmsse, everyone = np.sqrt(mean_sq), np.ones(len(segments), dtype=bool)
-    overall = _pool(rolling, soft, covered, everyone, floor)
+    counted = _Counted(
+        covered=covered,
+        soft=np.where(covered, soft, 0.0),
+        floors=np.where(covered, soft[floor], 0.0),
+        rmsse=np.where(covered, np.sqrt(mean_sq), 0.0),
+        error=np.where(covered, sums.error, 0.0),
+        actual=np.where(covered, sums.actual, 0.0),
+        days=sums.days[floor],
+    )
+    overall = _pool(counted, floor)
     for name in sorted(set(segments)):
         here = segments == name
-        part = _pool(rolling, soft, covered, here, floor)
+        part = _pool(counted.of(here), floor)
         share = part.series / (part.series + PRIOR_SERIES)
-        pooled[:, :, here] = _blend(share, part.ratio, overall.ratio)[:, :, None]
-        bias[:, :, here] = _blend(share, part.bias, overall.bias)[:, :, None]
-        segment_rmsse[:, :, here] = _mean(rmsse, covered, here)[:, :, None]
+        pooled[:, here] = _blend(share, part.ratio, overall.ratio)[:, None]
+        bias[:, here] = _blend(share, part.bias, overall.bias)[:, None]
+        segment_rmsse[:, here] = part.rmsse[:, None]
     return Evidence(
         own=np.where(enough, np.log(soft / soft[floor]), 0.0),
         pooled=pooled,
-        weight=np.where(enough, rolling.days[floor], 0),
+        weight=np.where(enough, sums.days[floor], 0),
         bias=bias,
         segment_rmsse=segment_rmsse,
     )
 
 
-def replay(ratio: Array, acceptable: Array, start: Array, rules: ChampionRules) -> tuple[Array, Array, Array, Array]:
-    """Champions after T days, all series at once.
+class Replay:
+    """Champions day by day, all n series at once.
 
     On each day a model beats the champion if its ratio is below it by the margin; the floor beats it without one, and
     any model beats one whose bias has become unacceptable. One that did so on ``for_days`` days in a row takes over;
     of several, the one with the lowest ratio. Then all start counting again.
 
     Args:
-        ratio: m x T x n, log; NaN where a model has no evidence: it neither beats nor, as champion, is beaten.
-        acceptable: m x T x n; whether the model may be chosen on the day.
         start: n; the champion before the first day.
 
-    Returns:
-        ``model``, ``incumbent``, ``followed``, ``days_held``, n each; see ``Champions``.
+    Attributes:
+        model, incumbent, followed, held: n each; see ``Champions``, whose ``days_held`` is ``held``.
     """
-    at = np.arange(len(start))
-    margin = np.full((len(rules.models), 1), np.log1p(-rules.margin))
-    margin[rules.floor] = 0.0
-    model = start.copy()
-    incumbent, followed, held = start.copy(), start.copy(), np.zeros(len(start), dtype=np.int64)
-    streak = np.zeros((len(rules.models), len(start)), dtype=np.int64)
-    for day in range(ratio.shape[1]):
-        today, may = ratio[:, day], acceptable[:, day]
-        reign = today[model, at]
-        beats = (today < reign + margin) | (~np.isnan(today) & ~np.isnan(reign) & ~may[model, at])
-        beats &= may
+
+    def __init__(self, start: Array, rules: ChampionRules) -> None:
+        self._for_days = rules.for_days
+        self._margin = np.full((len(rules.models), 1), np.log1p(-rules.margin))
+        self._margin[rules.floor] = 0.0
+        self._streak = np.zeros((len(rules.models), len(start)), dtype=np.int16)
+        self._at = np.arange(len(start))
+        self.model, self.incumbent, self.followed = start.copy(), start.copy(), start.copy()
+        self.held = np.zeros(len(start), dtype=np.int64)
+
+    def day(self, ratio: Array, acceptable: Array) -> None:
+        """Go on by a day.
+
+        Args:
+            ratio: m x n, log; NaN where a model has no evidence: it neither beats nor, as champion, is beaten.
+            acceptable: m x n; whether the model may be chosen on the day.
+        """
+        model, at = self.model, self._at
+        reign = ratio[model, at]
+        beats = (ratio < reign + self._margin) | (~np.isnan(ratio) & ~np.isnan(reign) & ~acceptable[model, at])
+        beats &= acceptable
         beats[model, at] = False
-        streak = np.where(beats, streak + 1, 0)
-        ready = streak >= rules.for_days
+        self._streak = np.where(beats, self._streak + 1, 0)
+        ready = self._streak >= self._for_days
         changes = ready.any(axis=0)
-        best = np.where(ready, today, np.inf).argmin(axis=0)
-        incumbent = model
-        held = np.where(changes, 1, held + (held > 0))
-        followed = np.where(changes, model, followed)
-        model = np.where(changes, best, model)
-        streak[:, changes] = 0
-    return model, incumbent, followed, held
+        best = np.where(ready, ratio, np.inf).argmin(axis=0)
+        self.incumbent = model
+        self.held = np.where(changes, 1, self.held + (self.held > 0))
+        self.followed = np.where(changes, model, self.followed)
+        self.model = np.where(changes, best, model)
+        self._streak[:, changes] = 0
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """What pools are made of, m x n each, 0 where a model is not ``covered``; ``days``: n, of the floor.
+
+    ``floors`` is the floor's ``soft`` of the series of which each model is compared with it.
+    """
+
+    covered: Array
+    soft: Array
+    floors: Array
+    rmsse: Array
+    error: Array
+    actual: Array
+    days: Array
+
+    def of(self, here: Array) -> _Counted:
+        """Those of some series."""
+        return _Counted(*(np.compress(here, values, axis=-1) for values in vars(self).values()))
 
 
 @dataclass(frozen=True)
 class _Pool:
-    """Of many series, m x T each: log of the mean RMSSE over the floor's, bias, and how many were compared."""
+    """Of many series, m each: log of the mean RMSSE over the floor's, bias, how many were compared, and mean RMSSE."""
 
     ratio: Array
     bias: Array
     series: Array
+    rmsse: Array
 
 
-def _pool(rolling: ErrorSums, soft: Array, covered: Array, here: Array, floor: int) -> _Pool:
-    compared = covered[:, :, here]
-    series = compared.sum(axis=2)
-    known = (series >= MIN_COVERAGE * series[floor]) & (rolling.days[floor][:, here].max(axis=1, initial=0) >= MIN_DAYS)
-    error, actual = (
-        np.where(compared, values[:, :, here], 0.0).sum(axis=2) for values in (rolling.error, rolling.actual)
-    )
+def _pool(counted: _Counted, floor: int) -> _Pool:
+    series = counted.covered.sum(axis=1)
+    known = (series >= MIN_COVERAGE * series[floor]) & (counted.days.max(initial=0) >= MIN_DAYS)
+    error, actual = counted.error.sum(axis=1), counted.actual.sum(axis=1)
+    own, floors = counted.soft.sum(axis=1), counted.floors.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        own = np.where(compared, soft[:, :, here], 0.0).sum(axis=2)
-        floors = np.where(compared, soft[floor][:, here], 0.0).sum(axis=2)
         ratio = np.where(known & (series > 0), np.log(own / floors), np.nan)
-        return _Pool(ratio, np.where(actual > 0, error / actual, np.nan), series)
-
-
-def _mean(values: Array, counted: Array, here: Array) -> Array:
-    counted = counted[:, :, here]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(counted, values[:, :, here], 0.0).sum(axis=2) / counted.sum(axis=2)
+        bias = np.where(actual > 0, error / actual, np.nan)
+        return _Pool(ratio, bias, series, counted.rmsse.sum(axis=1) / series)
 
 
 def _blend(share: Array, part: Array, whole: Array) -> Array:
@@ -317,11 +402,3 @@ def _blend(share: Array, part: Array, whole: Array) -> Array:
 def _bias_acceptable(bias: Array, rules: ChampionRules) -> Array:
     limit = np.fmax(rules.max_bias, np.abs(bias[rules.floor]) + BIAS_OF_THE_SEASON)
     return ~(np.abs(bias) > limit)
-
-
-def _trailing(values: Array, days: int) -> Array:
-    length = values.shape[1] - days + 1
-    total = values[:, :length].copy()
-    for offset in range(1, days):
-        total += values[:, offset : offset + length]
-    return total

@@ -1,6 +1,6 @@
 """``champions[D]``: the model to publish for each series as of day D, and why."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,23 +12,27 @@ import sqlalchemy as sa
 from forecast_platform import tables
 from forecast_platform.accuracy.buckets import HORIZON_BUCKETS
 from forecast_platform.accuracy.champion_reasons import reasons
-from forecast_platform.accuracy.champions import ChampionRules, Champions, ErrorSums, choose
+from forecast_platform.accuracy.champions import ChampionRules, Champions, Choice, ErrorSums, rolling
 from forecast_platform.accuracy.pins import Pin, PinsOfDay
 from forecast_platform.assets.catalog import add_figures, table_metadata
 from forecast_platform.assets.lineage import columns_of, made_from, passed_on
 from forecast_platform.assets.scope import TenantScope, day_range
-from forecast_platform.days import days_between
+from forecast_platform.days import days_between, stretches
 from forecast_platform.io_managers.reads import reads_of
 from forecast_platform.io_managers.warehouse import Session
 from forecast_platform.io_managers.windows import require_materialized
 from forecast_platform.partitions import DayWindow
 from forecast_platform.tenant import Tenant
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 """Raise it with every change to the choice."""
 
-BLOCK_DAYS = 7
-"""Days of errors read at a time: 5.1 million rows for 30,490 series and six models."""
+ROWS_AT_ONCE = 5_000_000
+"""Rows of error sums read at a time: of 30,490 series and six models those of seven days."""
+
+COUNTED = ("n", "n_scaled")
+SUMMED = (*COUNTED, "sum_scaled_sq", "sum_error", "sum_actual")
+"""What is read of the errors, in the order of ``ErrorSums``."""
 
 ERRORS = """
     select target_date, series_id, {model} as model, {bucket} as bucket,
@@ -83,13 +87,13 @@ def build_champions_asset(scope: TenantScope) -> dg.AssetsDefinition:
         """
         first, last = day_range(context)
         scope.require_closed("champions", last)
-        _require_inputs(context, scope, first, last)
+        rows_of_days = _require_inputs(context, scope, first, last)
         with scope.warehouse.reading() as session:
             reads_of(context).saw_rows(session, "model_pins", PINS_UP_TO, {"last": last})
             pins = pins_up_to(session, last)
             classes = _classes(session, first, last)
-            sums = read_errors(session, rules.models, _ids_by_name(classes), first - timedelta(days=window - 1), last)
-        parts = list(_days(rules, sums, classes, pins, window, first, last))
+            chosen = _chosen(session, rules, classes, rows_of_days, window, first, last)
+        parts = [(day, _rows_of_day(day, classes, chosen[day], rules, pins)) for day in days_between(first, last)]
         add_figures(context, scope.key("champions"), {day: _figures(part) for day, part in parts})
         return pd.concat([part for _, part in parts], ignore_index=True)
 
@@ -120,8 +124,10 @@ def pins_up_to(session: Session, last: date) -> list[Pin]:
     return [Pin(*row) for row in session.execute(query)]
 
 
-def _require_inputs(context: dg.AssetExecutionContext, scope: TenantScope, first: date, last: date) -> None:
-    for asset, back, young in (("error_sums", scope.tenant.champion_window - 1, True), ("demand_classes", 0, False)):
+def _require_inputs(context: dg.AssetExecutionContext, scope: TenantScope, first: date, last: date) -> dict[date, int]:
+    """Check that what is read is materialized, and remember it; how many rows of error sums each day has."""
+    rows: dict[date, int] = {}
+    for asset, back, young in (("demand_classes", 0, False), ("error_sums", scope.tenant.champion_window - 1, True)):
         states = require_materialized(
             scope.warehouse,
             asset,
@@ -133,6 +139,8 @@ def _require_inputs(context: dg.AssetExecutionContext, scope: TenantScope, first
             wanted_by="champions",
         )
         reads_of(context).saw_partitions(asset, days_between(first - timedelta(days=back), last), states)
+        rows = {day: state.rows for day, state in states.items()}
+    return rows
 
 
 def _classes(session: Session, first: date, last: date) -> pd.DataFrame:
@@ -151,68 +159,92 @@ def _ids_by_name(classes: pd.DataFrame) -> np.ndarray:
     return named["series_id"].to_numpy(dtype=np.int32)[order]
 
 
-def _days(
+def _chosen(
+    session: Session,
     rules: ChampionRules,
-    sums: ErrorSums,
     classes: pd.DataFrame,
-    pins: list[Pin],
+    rows_of_days: Mapping[date, int],
     window: int,
     first: date,
     last: date,
-) -> Iterator[tuple[date, pd.DataFrame]]:
-    """The rows of each day. What a day sees of the errors is cut from one block of rolling sums."""
+) -> dict[date, Champions]:
+    """The choice of each day of the range. Rolling sums are made once a day, and every choice goes on by them that
+    looks back on it."""
     ids = _ids_by_name(classes)
     place_of = pd.Series(np.arange(len(ids)), index=ids)
-    rolling = sums.rolled(rules.rolling_days)
-    for offset, day in enumerate(days_between(first, last)):
+    places: dict[date, np.ndarray] = {}
+    choices: dict[date, Choice] = {}
+    for day in days_between(first, last):
         rows = classes[classes["as_of"] == day]
-        place = place_of.loc[rows["series_id"]].to_numpy(dtype=np.intp)
-        segments = rows["demand_class"].to_numpy(dtype=object)
-        seen = rolling.part(slice(offset, offset + window - rules.rolling_days + 1), place)
-        chosen = choose(seen, segments, rules)
-        names = rows[["sku", "location"]]
-        yield day, champion_rows(day, ids[place], names, segments, chosen, rules, PinsOfDay(pins, day))
+        places[day] = place_of.loc[rows["series_id"]].to_numpy(dtype=np.intp)
+        choices[day] = Choice(rows["demand_class"].to_numpy(dtype=object), rules)
+    since = first - timedelta(days=window - 1)
+    sums = rolling(read_errors(session, rules.models, ids, rows_of_days, since, last), rules.rolling_days)
+    everybody = np.arange(len(ids))
+    for end, summed in enumerate(sums, rules.rolling_days - 1):
+        for day, choice in choices.items():
+            behind = (day - since).days - end
+            if 0 <= behind <= window - rules.rolling_days:
+                alike = np.array_equal(places[day], everybody)
+                choice.day(summed if alike else summed.part(places[day]))
+    return {day: choice.champions() for day, choice in choices.items()}
 
 
-def read_errors(session: Session, models: tuple[str, ...], ids: np.ndarray, first: date, last: date) -> ErrorSums:
-    """The sums of errors of some series, by day: models x days x series, in the order of ``models`` and ``ids``.
+def _rows_of_day(
+    day: date, classes: pd.DataFrame, chosen: Champions, rules: ChampionRules, pins: list[Pin]
+) -> pd.DataFrame:
+    rows = classes[classes["as_of"] == day]
+    segments = rows["demand_class"].to_numpy(dtype=object)
+    ids = rows["series_id"].to_numpy(dtype=np.int32)
+    return champion_rows(day, ids, rows[["sku", "location"]], segments, chosen, rules, PinsOfDay(pins, day))
+
+
+def read_errors(
+    session: Session,
+    models: tuple[str, ...],
+    ids: np.ndarray,
+    rows_of_days: Mapping[date, int],
+    first: date,
+    last: date,
+) -> Iterator[ErrorSums]:
+    """The sums of errors of some series, day by day: models x series, in the order of ``models`` and ``ids``.
 
     The buckets of a day are added here, in the order of their names, whatever the order of rows: 14 days of 30,490
     series took the database 6.9 s of CPU to add exactly, and 1.6 s to hand out.
+
+    Args:
+        rows_of_days: rows of the days that have any, in the order of days; some are read at once.
     """
-    shape = (len(models), (last - first).days + 1, len(ids))
-    n, n_scaled = np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.int32)
-    scaled_sq, error, actual = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    query = ERRORS.format(model=_place_of("model", models), bucket=_place_of("horizon_bucket", HORIZON_BUCKETS))
     place_of = np.full(int(ids.max(initial=-1)) + 1, -1, dtype=np.intp)
     place_of[ids] = np.arange(len(ids))
-    query = ERRORS.format(model=_place_of("model", models), bucket=_place_of("horizon_bucket", HORIZON_BUCKETS))
-    for begin in range(0, shape[1], BLOCK_DAYS):
-        days = {
-            "first": first + timedelta(days=begin),
-            "last": min(first + timedelta(days=begin + BLOCK_DAYS - 1), last),
-        }
-        block = session.arrow(query, days)
-        if not block.num_rows or not len(ids):
-            continue
+    wanted = first
+    for begin, end in stretches(rows_of_days, at_once=ROWS_AT_ONCE) if len(ids) else ():
+        block = session.arrow(query, {"first": begin, "last": end})
+        target = block["target_date"].to_numpy().astype("datetime64[D]")
         series = block["series_id"].to_numpy()
         at = np.where(series < len(place_of), place_of[np.minimum(series, len(place_of) - 1)], -1)
         model, bucket = (block[name].to_numpy().astype(np.intp) for name in ("model", "bucket"))
-        day = (block["target_date"].to_numpy().astype("datetime64[D]") - np.datetime64(first, "D")).astype(np.intp)
-        known = (at >= 0) & (model >= 0)
-        cell = (model * shape[1] + day) * shape[2] + at
-        sums = (
-            (n, "n"),
-            (n_scaled, "n_scaled"),
-            (scaled_sq, "sum_scaled_sq"),
-            (error, "sum_error"),
-            (actual, "sum_actual"),
-        )
-        for number in range(len(HORIZON_BUCKETS)):
-            rows = np.flatnonzero(known & (bucket == number))
-            for values, name in sums:
-                # A cell has one row of each bucket.
-                values.reshape(-1)[cell[rows]] += block[name].to_numpy()[rows]
-    return ErrorSums.of_days(n, n_scaled, scaled_sq, error, actual)
+        cell = np.where((at >= 0) & (model >= 0), model * len(ids) + at, -1)
+        values = {name: block[name].to_numpy() for name in SUMMED}
+        for day in days_between(begin, end):
+            yield from (ErrorSums.nothing(len(models), len(ids)) for _ in range((day - wanted).days))
+            here = np.flatnonzero((target == np.datetime64(day)) & (cell >= 0))
+            yield _of_day(here, cell, bucket, values, (len(models), len(ids)))
+            wanted = day + timedelta(days=1)
+    yield from (ErrorSums.nothing(len(models), len(ids)) for _ in range((last - wanted).days + 1))
+
+
+def _of_day(
+    rows: np.ndarray, cell: np.ndarray, bucket: np.ndarray, values: Mapping[str, np.ndarray], shape: tuple[int, int]
+) -> ErrorSums:
+    sums = {name: np.zeros(shape, dtype=np.int32 if name in COUNTED else np.float64) for name in SUMMED}
+    for number in range(len(HORIZON_BUCKETS)):
+        taken = rows[bucket[rows] == number]
+        for name, total in sums.items():
+            # A cell has one row of each bucket.
+            total.reshape(-1)[cell[taken]] += values[name][taken]
+    return ErrorSums.of_day(*sums.values())
 
 
 def _place_of(column: str, names: Sequence[str]) -> str:

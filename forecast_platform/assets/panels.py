@@ -5,7 +5,7 @@ cut from them when it is asked for: it holds nothing that became known after tha
 known from day K touches the forecasts of origin K and later ones, by models that read covariates, and no earlier ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 import dagster as dg
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from forecast_platform import tables
 from forecast_platform.assets.lineage import columns_of
 from forecast_platform.assets.scope import TenantScope
-from forecast_platform.days import days_between
+from forecast_platform.days import days_between, stretches
 from forecast_platform.features import HolidayCalendar
 from forecast_platform.forecasting import Panel, PanelHistory
 from forecast_platform.forecasting.covariates import FROM_FEATURES, PRICE_DAYS, Covariates, KnownFacts
@@ -35,6 +35,9 @@ SALES_COLUMNS = ("sale_date", "series_id", "units", "in_stock")
 
 FEATURE_COLUMNS = (*SALES_COLUMNS, *FROM_FEATURES)
 """Columns of ``features`` that a panel is made of: half of the table."""
+
+ROWS_AT_ONCE = 4_000_000
+"""Rows of ``features`` that are read at once, 30,490 series of 131 days: a frame of 250 MB."""
 
 PRICE_COLUMNS = ("sale_date", "series_id", "avg_price")
 """Columns of ``daily_sales`` that planned prices are compared with."""
@@ -103,6 +106,8 @@ def read_panels(
     with scope.warehouse.reading() as session:
         features = _features(session, reads, scope, seen[0], last, wanted_by)
         series = session.frame(sa.select(tables.series))
+        days, origins = (seen[0], last), (first, last)
+        history = PanelHistory.from_parts(features, series, days=days, origins=origins, covariates=FROM_FEATURES)
         items, locations = (
             session.frame(sa.select(table).where(table.c.valid_from <= last))
             for table in (tables.items, tables.locations)
@@ -121,7 +126,6 @@ def read_panels(
         own=own,
         defaults=tenant.covariate_defaults,
     )
-    history = PanelHistory.from_features(features, series, origins=(first, last), covariates=FROM_FEATURES)
     covariates = Covariates(
         history, facts, origins=(first, last), window=tenant.training_window, horizon=tenant.horizon
     )
@@ -149,7 +153,7 @@ def read_block(
             of=block_of(tables.features.c.series_id, blocks) == block,
         )
         series = session.frame(sa.select(tables.series).where(block_of(tables.series.c.series_id, blocks) == block))
-    return PanelHistory.from_features(features, series, origins=(first, last))
+        return PanelHistory.from_parts(features, series, days=(seen, last), origins=(first, last))
 
 
 def _features(
@@ -162,13 +166,16 @@ def _features(
     *,
     columns: Sequence[str] = FEATURE_COLUMNS,
     of: sa.ColumnElement[bool] | None = None,
-) -> pd.DataFrame:
+) -> Iterator[pd.DataFrame]:
+    """The rows of ``features``, so many days at once as have ``ROWS_AT_ONCE``."""
     days = days_between(first, last)
     states = materialized(session, "features", days, start=scope.tenant.start, wanted_by=wanted_by)
     reads.saw_partitions("features", days, states)
     held = tables.features.c
-    query = sa.select(*(held[name] for name in columns)).where(held.sale_date.between(first, last))
-    return session.frame(query if of is None else query.where(of))
+    query = sa.select(*(held[name] for name in columns))
+    for begin, end in stretches({day: states[day].rows for day in days if day in states}, at_once=ROWS_AT_ONCE):
+        part = query.where(held.sale_date.between(begin, end))
+        yield session.frame(part if of is None else part.where(of))
 
 
 def _prices(

@@ -7,7 +7,7 @@ belongs here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -114,7 +114,7 @@ class PanelHistory:
         names: m; sorted by SKU and location.
         present: m x T; whether there is a row.
         units: m x T; NaN where the shelf was empty, 0 where there is no row.
-        covariates: m x T each, by name.
+        covariates: m x T each, by name, in the type that features has.
     """
 
     first: date
@@ -144,30 +144,62 @@ class PanelHistory:
         Raises:
             PanelError: a series has no name, a day and series has two rows, or units are not finite.
         """
-        names, row = _name_rows(features["series_id"].to_numpy(), series)
         day = features["sale_date"].to_numpy().astype("datetime64[D]")
         covered = np.concatenate([day, np.array(origins or (), dtype="datetime64[D]")])
-        first = covered.min() if len(covered) else np.datetime64("1970-01-01", "D")
-        column = (day - first).astype(np.intp)
-        shape = (len(names), int((covered - first).astype(np.intp).max(initial=-1)) + 1)
-        units = features["units"].to_numpy(dtype=np.float64)
-        if not np.isfinite(units).all():
-            raise PanelError(f"features hold units that are not finite, first on {day[~np.isfinite(units)][0]}")
-        present = np.zeros(shape, dtype=bool)
-        present[row, column] = True
-        if np.count_nonzero(present) != len(features):
-            raise PanelError(
-                f"features hold {len(features) - np.count_nonzero(present)} second rows of a day and series;"
-                " each (sale_date, series_id) may occur once"
-            )
-        in_stock = features["in_stock"].to_numpy(dtype=bool)
+        days = (covered.min().item(), covered.max().item()) if len(covered) else (date(1970, 1, 1), date(1969, 12, 31))
+        return cls.from_parts([features], series, days=days, origins=origins, covariates=covariates)
+
+    @classmethod
+    def from_parts(
+        cls,
+        parts: Iterable[pd.DataFrame],
+        series: pd.DataFrame,
+        *,
+        days: tuple[date, date],
+        origins: tuple[date, date] | None = None,
+        covariates: Sequence[str] = (),
+    ) -> PanelHistory:
+        """As ``from_features``, of rows that come in parts: no more than one of them is held beside the matrices.
+
+        Args:
+            parts: frames of such rows; no row in two of them.
+            days: the first and the last day that a row may have.
+        """
+        first, length = np.datetime64(days[0], "D"), (days[1] - days[0]).days + 1
+        named = _named(series)
+        shape = (len(named), length)
+        present, units = np.zeros(shape, dtype=bool), np.zeros(shape)
+        held: dict[str, Array] = {}
+        rows = 0
+        for part in parts:
+            row = _rows_of(part["series_id"].to_numpy(), named)
+            column = (part["sale_date"].to_numpy().astype("datetime64[D]") - first).astype(np.intp)
+            present[row, column] = True
+            rows += len(part)
+            if np.count_nonzero(present) != rows:
+                raise PanelError(
+                    f"features hold {rows - np.count_nonzero(present)} second rows of a day and series;"
+                    " each (sale_date, series_id) may occur once"
+                )
+            units[row, column] = _units_of(part)
+            for name in covariates:
+                values = part[name].to_numpy()
+                if name not in held:
+                    held[name] = _neutral(name, shape, values.dtype)
+                held[name][row, column] = values
+        asked = [(day - days[0]).days for day in origins or ()]
+        there = np.flatnonzero(present.any(axis=0))
+        begin = int(min([*asked, *there[:1]], default=0))
+        here = slice(begin, int(max([*asked, *there[-1:]], default=-1)) + 1)
+        occurs = present.any(axis=1)
+        kept = slice(None) if occurs.all() else occurs
         return cls(
-            first=first.item(),
-            names=names,
-            present=present,
-            units=_pivot(np.where(in_stock, units + 0.0, np.nan), row, column, shape, 0.0),
+            first=days[0] + timedelta(days=begin),
+            names=SeriesIndex(named.series_id[kept], named.sku[kept], named.location[kept], named.category[kept]),
+            present=present[kept, here],
+            units=units[kept, here],
             covariates={
-                name: _pivot(features[name].to_numpy(dtype=np.float64), row, column, shape, NEUTRAL.get(name, 0.0))
+                name: (held[name] if name in held else _neutral(name, shape, np.dtype(float)))[kept, here]
                 for name in covariates
             },
         )
@@ -198,7 +230,8 @@ class PanelHistory:
         """Past values of each covariate, n x W, for the series of ``panel_at``; neutral where there is no row."""
         rows, here = self._cut(origin, window)
         return {
-            name: _pad(values[rows, here], window, NEUTRAL.get(name, 0.0)) for name, values in self.covariates.items()
+            name: _pad(values[rows, here].astype(np.float64), window, NEUTRAL.get(name, 0.0))
+            for name, values in self.covariates.items()
         }
 
     def rows_at(self, origin: date) -> Array:
@@ -213,20 +246,32 @@ class PanelHistory:
         return np.flatnonzero(self.present[:, last]), slice(max(0, last + 1 - window), last + 1)
 
 
-def _name_rows(series_id: Array, series: pd.DataFrame) -> tuple[SeriesIndex, Array]:
-    """The names of the ids that occur, sorted, and for each row its place among them."""
-    ids, inverse = np.unique(series_id, return_inverse=True)
-    named = series.set_index("series_id")[["sku", "location"]].astype(object)
-    missing = ids[~np.isin(ids, named.index.to_numpy())]
+def _named(series: pd.DataFrame) -> SeriesIndex:
+    """All series of the table, sorted by name, without categories."""
+    sku, location = (series[name].to_numpy(dtype=object) for name in ("sku", "location"))
+    order = np.array(sorted(range(len(series)), key=lambda i: (sku[i], location[i])), dtype=np.intp)
+    ids = series["series_id"].to_numpy().astype(np.int32)
+    return SeriesIndex(ids[order], sku[order], location[order], np.full(len(series), "", dtype=object))
+
+
+def _rows_of(series_id: Array, named: SeriesIndex) -> Array:
+    """For each id its place in ``named``."""
+    order = np.argsort(named.series_id)
+    place = np.minimum(np.searchsorted(named.series_id, series_id, sorter=order), max(len(order) - 1, 0))
+    found = order[place] if len(order) else place
+    missing = np.unique(series_id[named.series_id[found] != series_id]) if len(order) else np.unique(series_id)
     if len(missing):
         raise PanelError(f"{len(missing)} series of features are not in the table series, first series_id {missing[0]}")
-    named = named.loc[ids]
-    sku, location = named["sku"].to_numpy(dtype=object), named["location"].to_numpy(dtype=object)
-    order = np.array(sorted(range(len(ids)), key=lambda i: (sku[i], location[i])), dtype=np.intp)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    empty = np.full(len(ids), "", dtype=object)
-    return SeriesIndex(ids[order].astype(np.int32), sku[order], location[order], empty), place[inverse]
+    return found
+
+
+def _units_of(features: pd.DataFrame) -> Array:
+    """Units of each row; NaN where the shelf was empty."""
+    units = features["units"].to_numpy(dtype=np.float64)
+    if not np.isfinite(units).all():
+        day = features["sale_date"].to_numpy().astype("datetime64[D]")
+        raise PanelError(f"features hold units that are not finite, first on {day[~np.isfinite(units)][0]}")
+    return np.where(features["in_stock"].to_numpy(dtype=bool), units + 0.0, np.nan)
 
 
 def _take(names: SeriesIndex, rows: Array, items: pd.DataFrame | None, origin: date) -> SeriesIndex:
@@ -235,10 +280,10 @@ def _take(names: SeriesIndex, rows: Array, items: pd.DataFrame | None, origin: d
     return SeriesIndex(names.series_id[rows], sku, location, category)
 
 
-def _pivot(values: Array, row: Array, column: Array, shape: tuple[int, int], empty: float) -> Array:
-    matrix = np.full(shape, empty)
-    matrix[row, column] = values
-    return matrix
+def _neutral(name: str, shape: tuple[int, int], kind: np.dtype) -> Array:
+    """A covariate of which no row is known yet; flags take a byte a day and not eight."""
+    value = NEUTRAL.get(name, 0.0)
+    return np.full(shape, value, dtype=kind) if value else np.zeros(shape, dtype=kind)
 
 
 def _pad(matrix: Array, days: int, value: float) -> Array:

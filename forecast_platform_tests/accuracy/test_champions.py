@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -21,8 +21,9 @@ from forecast_platform.accuracy.champions import (
     SOFTENING,
     ChampionRules,
     ErrorSums,
+    Replay,
     choose,
-    replay,
+    rolling,
 )
 
 MODELS = ("naive", "seasonal_naive_7", "linear", "ensemble")
@@ -30,11 +31,31 @@ FLOOR = 1
 RULES = ChampionRules(MODELS, "ensemble", rolling_days=7, margin=0.01, for_days=3, min_errors=10)
 
 
-def sums(mean_sq: np.ndarray, *, n: int = 4, bias: float | np.ndarray = 0.0) -> ErrorSums:
+@dataclass(frozen=True)
+class Daily:
+    """Sums of errors of m models, T days and n series."""
+
+    n: np.ndarray
+    n_scaled: np.ndarray
+    scaled_sq: np.ndarray
+    error: np.ndarray
+    actual: np.ndarray
+
+    def rolled(self, length: int) -> list[ErrorSums]:
+        """Rolling sums by day, from the ``length``-th day on."""
+        days = (ErrorSums.of_day(*(values[:, day] for values in vars(self).values())) for day in range(self.n.shape[1]))
+        return list(rolling(days, length))
+
+    def since(self, day: int) -> Daily:
+        """Without the days before."""
+        return Daily(*(values[:, day:] for values in vars(self).values()))
+
+
+def sums(mean_sq: np.ndarray, *, n: int = 4, bias: float | np.ndarray = 0.0) -> Daily:
     """Daily sums of m x T x n with ``n`` errors a day of a mean scaled square, and actuals of 1."""
     counts = np.full(mean_sq.shape, n, dtype=np.int32)
     actual = np.full(mean_sq.shape, float(n))
-    return ErrorSums.of_days(counts, counts.copy(), mean_sq * n, actual * bias, actual)
+    return Daily(counts, counts.copy(), mean_sq * n, actual * bias, actual)
 
 
 @settings(max_examples=150, deadline=None)
@@ -46,10 +67,12 @@ def test_the_replay_is_the_plain_one_of_each_series(data: st.DataObject):
     acceptable = draw.random(ratio.shape) < 0.8
     start = draw.integers(0, len(MODELS), size=series)
     rules = replace(RULES, for_days=data.draw(st.integers(1, 4)), margin=data.draw(st.sampled_from([0.0, 0.01])))
-    got = replay(ratio, acceptable, start, rules)
+    got = Replay(start, rules)
+    for day in range(days):
+        got.day(ratio[:, day], acceptable[:, day])
     for row in range(series):
         expected = plain_replay(ratio[:, :, row], acceptable[:, :, row], int(start[row]), rules)
-        assert tuple(int(each[row]) for each in got) == expected
+        assert tuple(int(each[row]) for each in (got.model, got.incumbent, got.followed, got.held)) == expected
 
 
 def plain_replay(ratio: np.ndarray, acceptable: np.ndarray, start: int, rules: ChampionRules) -> tuple[int, ...]:
@@ -86,7 +109,7 @@ def test_the_choice_equals_a_plain_computation_from_the_daily_sums(seed: int, ga
         n[draw.integers(4), draw.integers(16), draw.integers(5)] = 0
     n[:, : draw.integers(0, 12), 4] = 0
     scale = draw.lognormal(size=(4, 1, 1))
-    daily = ErrorSums.of_days(n, n.copy(), n * draw.gamma(1.0, scale, shape), n * draw.normal(size=shape), n * 2.0)
+    daily = Daily(n, n.copy(), n * draw.gamma(1.0, scale, shape), n * draw.normal(size=shape), n * 2.0)
     segments = np.array(["lumpy", "lumpy", "smooth", "smooth", "new"], dtype=object)
     rules = replace(RULES, margin=0.0, min_errors=draw.integers(1, 22), max_bias=float(draw.choice([0.05, 5.0])))
     got = choose(daily.rolled(rules.rolling_days), segments, rules)
@@ -103,13 +126,13 @@ def test_the_choice_equals_a_plain_computation_from_the_daily_sums(seed: int, ga
                 assert got.rmsse[model, row] == pytest.approx(root)
 
 
-def plain_evidence(daily: ErrorSums, segments: np.ndarray, rules: ChampionRules):
+def plain_evidence(daily: Daily, segments: np.ndarray, rules: ChampionRules):
     """Shrunken log ratios and what bias allows, model by model, day by day, series by series."""
     made = [plain_day(daily, slice(day, day + 7), segments, rules) for day in range(daily.n.shape[1] - 6)]
     return tuple(np.stack([each[k] for each in made], axis=1) for k in range(3))
 
 
-def plain_day(daily: ErrorSums, window: slice, segments: np.ndarray, rules: ChampionRules):
+def plain_day(daily: Daily, window: slice, segments: np.ndarray, rules: ChampionRules):
     """The same of one day: ratio, what bias allows, and the ratio that makes the confidence; m x n each."""
     count = daily.n_scaled[:, window].sum(axis=1)
     total = daily.scaled_sq[:, window].sum(axis=1)
@@ -244,8 +267,8 @@ def test_a_series_alone_gives_the_bits_it_has_among_others_of_its_pool():
     draw = np.random.default_rng(7)
     daily = sums(draw.gamma(1.0, 1.0, size=(4, 30, 50)))
     segments = np.array(["smooth", "lumpy"] * 25, dtype=object)
-    late = daily.part(slice(10, 30), np.arange(50)).rolled(7)
-    whole = daily.rolled(7).part(slice(10, 24), np.arange(50))
+    late = daily.since(10).rolled(7)
+    whole = daily.rolled(7)[10:]
     one, other = choose(late, segments, RULES), choose(whole, segments, RULES)
     for name in ("model", "days_held", "rmsse", "confidence", "lead"):
         assert np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True), name

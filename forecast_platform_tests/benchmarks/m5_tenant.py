@@ -16,7 +16,7 @@ from forecast_platform.dbt_process import PROCESSES
 from forecast_platform.pipeline import PROJECT, build_tenant, load_tenant
 from forecast_platform.runs import chain_of
 from forecast_platform_tests.benchmarks.m5_shape import Market
-from forecast_platform_tests.benchmarks.measuring import Measured, environment_of, measure
+from forecast_platform_tests.benchmarks.measuring import Measured, environment_of, in_turn, measure
 
 NAME = "m5"
 HISTORY = 475
@@ -75,13 +75,24 @@ class M5Tenant:
         first, last = self.market.day_of(numbers[0]), self.market.day_of(numbers[-1])
         return self.market.write_sales(self.drop / f"sales-{first}-{last}.csv", numbers)
 
-    def load(self, origins: int, **attributes) -> dict[str, list[Measured]]:
-        """The tenant with its history from one file, and so many origins up to its last day; what either cost."""
+    def load(
+        self, origins: int, *, history: int = HISTORY, at_once: int = HISTORY, **attributes
+    ) -> dict[str, list[Measured]]:
+        """The tenant with its history, and so many origins up to its last day; what either cost.
+
+        Args:
+            history: days of facts, from the tenant's first day on.
+            at_once: days of one file and one run.
+        """
         self.create(**attributes)
-        self.deliver(range(HISTORY))
-        cost = {"first history load": [self.run(0, HISTORY - 1, self.facts)]}
+        loads = []
+        for first in range(0, history, at_once):
+            days = range(first, min(first + at_once, history))
+            self.deliver(days)
+            loads.append(self.run(days[0], days[-1], self.facts))
+        cost = {"first history load": [in_turn(loads)]}
         if origins:
-            cost[f"{origins} origins"] = [self.run(HISTORY - origins, HISTORY - 1)]
+            cost[f"{origins} origins"] = [self.run(history - origins, history - 1)]
         return cost
 
     @property

@@ -101,6 +101,11 @@ def medians(runs: Sequence[Measured]) -> Measured:
     return Measured(*(statistics.median(getattr(run, name) for run in runs) for name in ("cpu", "wall", "memory")))
 
 
+def in_turn(runs: Sequence[Measured]) -> Measured:
+    """What runs that followed each other cost together."""
+    return Measured(sum(run.cpu for run in runs), sum(run.wall for run in runs), max(run.memory for run in runs))
+
+
 def table(rows: Mapping[str, Sequence[Measured]], *, against: str) -> str:
     """A line for each row: medians of its runs, and the medians of their ratios to the run of ``against`` beside them.
 

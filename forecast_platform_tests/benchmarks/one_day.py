@@ -4,7 +4,7 @@
 
 M5's size and shape (``m5_shape``) is loaded once, with as many origins on record as reach the day. Each run makes the
 day that follows on a copy of that, by ``forecast-platform run``; the step ``forecasts`` is made once more alone, for
-another origin, beside the bare fit and predict of mlforecast and statsforecast on the same days in memory.
+another origin, beside the bare fit and predict of mlforecast, statsforecast and sktime on the same days in memory.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ import click
 from forecast_platform_tests.benchmarks.m5_shape import SERIES, Market
 from forecast_platform_tests.benchmarks.m5_tenant import HISTORY, M5Tenant
 from forecast_platform_tests.benchmarks.measuring import Measured, measure, table
+from forecast_platform_tests.benchmarks.peers import SAMPLE
 
 PEERS = "forecast_platform_tests.benchmarks.peers"
+PEERS_BY_THREADS = (("mlforecast", 1), ("mlforecast", 2), ("statsforecast", 1), ("statsforecast", 2), ("sktime", 1))
 
 
 @click.command()
@@ -49,10 +51,10 @@ def main(runs: int, series: int, origins: int, keep: Path | None, peers: bool) -
             before = HISTORY - origins - 1
             rows["forecasts alone"].append(tenant.run(before, before, ["forecasts"]))
             shutil.rmtree(place)
-            for name, threads in (("mlforecast", 1), ("mlforecast", 2), ("statsforecast", 1), ("statsforecast", 2)):
-                if peers:
-                    row = f"{name}, {threads} thread{'s' if threads > 1 else ''}"
-                    rows.setdefault(row, []).append(_peer(name, threads, series))
+            for name, threads in PEERS_BY_THREADS if peers else ():
+                how = f"{threads} thread{'s' if threads > 1 else ''}"
+                row = f"{name}, {how}" if name != "sktime" else f"{name}, extrapolated from {SAMPLE} series"
+                rows.setdefault(row, []).append(_peer(name, threads, series))
         click.echo(table(rows, against="the day"))
 
 
