@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from forecast_platform import tables
 from forecast_platform.accuracy.buckets import HORIZON_BUCKETS
 from forecast_platform.accuracy.champion_reasons import reasons
-from forecast_platform.accuracy.champions import ChampionRules, Champions, Choice, ErrorSums, rolling
+from forecast_platform.accuracy.champions import ChampionRules, Champions, Choice
+from forecast_platform.accuracy.error_sums import ErrorSums, rolling
 from forecast_platform.accuracy.pins import Pin, PinsOfDay
 from forecast_platform.assets.catalog import add_figures, table_metadata
 from forecast_platform.assets.lineage import columns_of, made_from, passed_on

@@ -20,11 +20,10 @@ from forecast_platform.accuracy.champions import (
     SKILL_DAYS,
     SOFTENING,
     ChampionRules,
-    ErrorSums,
     Replay,
     choose,
-    rolling,
 )
+from forecast_platform.accuracy.error_sums import ErrorSums, rolling
 
 MODELS = ("naive", "seasonal_naive_7", "linear", "ensemble")
 FLOOR = 1
