@@ -233,6 +233,7 @@ print(*sorted({"sktime", "sklearn", "holidays", "dbt.adapters.duckdb"} & set(sys
     assert not Path(environment["FORECAST_WAREHOUSE"].removeprefix("duckdb:///")).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["yaml", "defs"])
 def test_dg_check_passes(environment: dict[str, str], what: str):
     scripts = Path(sys.executable).parent

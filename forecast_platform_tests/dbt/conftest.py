@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from forecast_platform.io_managers.warehouse import Warehouse
+from forecast_platform_tests.conftest import shared_folder
 from forecast_platform_tests.dbt.shop import HORIZON, SERIES, Dbt, Version, day
 
 
@@ -15,6 +16,12 @@ from forecast_platform_tests.dbt.shop import HORIZON, SERIES, Dbt, Version, day
 def tenant() -> str:
     """One name for all tests, whose warehouses are fresh: dbt's parse of the project serves all of them."""
     return "shop"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parses(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where dbt's parses of the project are kept, for all workers: one takes 12 CPU s, and 1.4 from another's file."""
+    Dbt.parses = shared_folder(tmp_path_factory) / "dbt_parses"
 
 
 @pytest.fixture

@@ -7,8 +7,10 @@ What the models should hold is in ``recomputation``.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -166,8 +168,8 @@ class Dbt:
     """dbt on one warehouse, in this process: one start of dbt, and one parse for each database, serve all tests."""
 
     manifests: ClassVar[dict[tuple[str, str], Any]] = {}
-    parses: ClassVar[dict[tuple[str, str], Path]] = {}
-    """dbt's own files of these parses, which serve every warehouse of a kind as the pipeline's do."""
+    parses: ClassVar[Path]
+    """Folder of dbt's own files of these parses, which serve every warehouse of a kind as the pipeline's do."""
 
     def __init__(self, warehouse: Warehouse, target_path: Path, **environment: str) -> None:
         self.warehouse = warehouse
@@ -185,8 +187,8 @@ class Dbt:
 
     @property
     def parsed(self) -> Path:
-        """The file of the parsed project, once something was built."""
-        return self.parses[self._parsed_for]
+        """The file of the parsed project, once something was built, here or by another worker of pytest-xdist."""
+        return self.parses / f"{'-'.join(self._parsed_for)}.msgpack"
 
     def __call__(self, *arguments: str, **environment: str) -> Any:
         """Run dbt; returns its results. Raises ``DbtError`` with the messages of what failed."""
@@ -201,16 +203,23 @@ class Dbt:
         return outcome.result
 
     def build(self, first: int, last: int, *select: str) -> Any:
-        """Build models (all by default) for days by number, without unit tests."""
+        """Build models (all by default) for days by number, without tests: those of the data take as long again."""
         if self.manifest is None:
-            self.manifests[self._parsed_for] = self("parse", **placeless(self._variables()))
-            self.parses[self._parsed_for] = self.target_path / "partial_parse.msgpack"
+            self._parse()
         chosen = ["--select", *select] if select else []
-        return self("build", *chosen, "--exclude-resource-type", "unit_test", *days_of(first, last))
+        return self("run", *chosen, *days_of(first, last))
+
+    def _parse(self) -> None:
+        before = {"DBT_PARTIAL_PARSE_FILE_PATH": str(self.parsed)} if self.parsed.exists() else {}
+        self.manifests[self._parsed_for] = self("parse", **placeless(self._variables()), **before)
+        self.parses.mkdir(exist_ok=True)
+        made = self.parses / f"{uuid.uuid4()}"
+        shutil.copyfile(self.target_path / "partial_parse.msgpack", made)
+        made.replace(self.parsed)
 
     def child(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Start dbt as the pipeline does, in a process of its own."""
-        variables = self._variables(**environment)
+        """Start dbt on the project parsed before, in a process of its own."""
+        variables = self._variables(DBT_PARTIAL_PARSE_FILE_PATH=str(self.parsed), **environment)
         return subprocess.Popen(
             [sys.executable, "-m", "forecast_platform.dbt_child", *arguments],
             cwd=PROJECT.parent,

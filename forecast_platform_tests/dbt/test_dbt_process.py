@@ -9,12 +9,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
 import pytest
 
 from forecast_platform.dbt_process import PROJECT, DbtCall, DbtProcesses
+from forecast_platform.dbt_server import KEPT, PARSED, _Project
 from forecast_platform.io_managers.fence import run_fence
 from forecast_platform.io_managers.warehouse import Warehouse, open_warehouse
 from forecast_platform_tests.dbt.shop import Dbt, contents, day, days_of, open_shop, put_events, rows
@@ -24,8 +26,16 @@ from forecast_platform_tests.dbt.test_incremental import a_month
 HELP = (["--help"], {})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def processes() -> Iterator[DbtProcesses]:
+    """Those of all tests here: what one leaves to the next is what is tested, and dbt's imports take 3 CPU s."""
+    made = DbtProcesses()
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def no_processes() -> Iterator[DbtProcesses]:
     made = DbtProcesses()
     yield made
     made.end()
@@ -76,10 +86,10 @@ def test_one_process_serves_call_after_call(processes: DbtProcesses):
     assert server._process.returncode == -signal.SIGKILL
 
 
-def test_a_process_that_was_started_for_one_call_ends_with_it(processes: DbtProcesses):
-    call = processes.start(*HELP, keep=False)
+def test_a_process_that_was_started_for_one_call_ends_with_it(no_processes: DbtProcesses):
+    call = no_processes.start(*HELP, keep=False)
     assert "SQL transformations" in said(call)
-    assert processes._idle is None and call._server._process.returncode == -signal.SIGKILL
+    assert no_processes._idle is None and call._server._process.returncode == -signal.SIGKILL
 
 
 def test_one_that_died_waiting_is_replaced(processes: DbtProcesses):
@@ -153,11 +163,34 @@ def test_a_failed_call_leaves_nothing_to_the_next(processes: DbtProcesses, built
 
 
 def test_a_call_of_another_tenant_works_on_its_own_warehouse(processes: DbtProcesses, tmp_path: Path):
-    shops = [shop_of(open_warehouse(f"duckdb:///{tmp_path}/warehouse", name), tmp_path) for name in ("one", "two")]
+    shops = [shop_of(open_warehouse(f"duckdb:///{tmp_path}/warehouse", name), tmp_path) for name in ("shop", "two")]
     for last, dbt in enumerate((*shops, shops[0]), start=3):
         said(processes.start(*run_of(dbt, tmp_path, *days_of(0, last))))
     made = [rows(dbt.warehouse, "select max(sale_date) from daily_sales") for dbt in shops]
     assert made == [[(day(5),)], [(day(4),)]]
+
+
+def test_what_was_parsed_for_one_environment_is_kept_while_others_are_asked_for(
+    duckdb_warehouse: Warehouse, tmp_path: Path
+):
+    dbt = shop_of(duckdb_warehouse, tmp_path)
+    link = tmp_path / "link.msgpack"
+    link.symlink_to(dbt.parsed)
+    project = _Project()
+
+    def parsed(**more: str) -> Any:
+        told = run_of(dbt, tmp_path)[1] | more
+        with dbt._environment(**told):
+            project.keep_for(told)
+        return project.manifest
+
+    first, longer = parsed(), parsed(PIPELINE_HORIZON="9")
+    assert first is not None and longer is not None and longer is not first
+    # Where the data are, which run it is, and by which name the parse is found are no part of the project.
+    moved = {"PIPELINE_DUCKDB_PATH": "/elsewhere", "PIPELINE_RUN_ID": "another", PARSED: str(link)}
+    assert parsed(**moved) is first and parsed(PIPELINE_HORIZON="9") is longer
+    others = [parsed(PIPELINE_HORIZON=str(horizon)) for horizon in range(10, 10 + KEPT)]
+    assert parsed(PIPELINE_HORIZON=str(9 + KEPT)) is others[-1] and parsed() is not first
 
 
 def test_a_call_that_is_killed_says_so_and_the_next_one_works(processes: DbtProcesses, built: Dbt, tmp_path: Path):
@@ -225,13 +258,13 @@ def test_the_process_ends_with_the_one_that_keeps_it(end: Callable[[subprocess.P
 
 @pytest.mark.slow
 def test_thirty_calls_take_no_more_memory_than_two(
-    processes: DbtProcesses, duckdb_warehouse: Warehouse, tmp_path: Path
+    no_processes: DbtProcesses, duckdb_warehouse: Warehouse, tmp_path: Path
 ):
     dbt = shop_of(duckdb_warehouse, tmp_path)
     held = []
     for _ in range(30):
-        said(processes.start(*run_of(dbt, tmp_path, *days_of(0, 4))))
-        resident = Path(f"/proc/{processes._idle._process.pid}/statm").read_text().split()[1]
+        said(no_processes.start(*run_of(dbt, tmp_path, *days_of(0, 4))))
+        resident = Path(f"/proc/{no_processes._idle._process.pid}/statm").read_text().split()[1]
         held.append(int(resident) * os.sysconf("SC_PAGE_SIZE"))
     assert held[-1] - held[1] < 1_000_000, held
     assert len(os.listdir(f"/proc/{os.getpid()}/fd")) < 100

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from forecast_platform.io_managers.warehouse import Warehouse
 from forecast_platform_tests.dbt import recomputation
 from forecast_platform_tests.dbt.shop import (
+    MODELS,
     SERIES,
     Dbt,
     Event,
@@ -115,7 +116,7 @@ def any_corrections_end_as_a_recomputation(
     warehouse: Warehouse, dbt: Dbt, versions: list[Version], examples: int
 ) -> None:
     open_shop(warehouse, versions=versions)
-    dbt.build(0, 15)
+    dbt.build(0, 15, "tag:staging", *MODELS)
     held: list[Event] = []
 
     # No shrinking: an example goes on from the tables of the one before, and each takes seconds.
@@ -139,7 +140,7 @@ def any_corrections_end_as_a_recomputation(
             touched = {event.day for event in gone + new}
             # The first batch comes with new stock levels of any day; later ones touch nothing before their own days.
             first = 0 if number == 0 else (min(touched, default=day(15)) - day(0)).days
-            dbt.build(first, 15, "config.materialized:incremental")
+            dbt.build(first, 15, *MODELS)
         check(warehouse, held, stock, versions)
 
     corrections()
@@ -160,26 +161,26 @@ def test_voids_leave_no_stale_row(warehouse: Warehouse, dbt: Dbt, versions: list
     apple = [Event(f"a{n}", day(n), 1, Decimal(2), Decimal(3)) for n in (3, 5)]
     others = [Event(f"s{n}", day(n), 2, Decimal(1)) for n in (0, 5, 6)]
     put_events(warehouse, [*apple, *others])
-    dbt.build(0, 15)
+    dbt.build(0, 15, "tag:staging", *MODELS)
     check(warehouse, [*apple, *others], {}, versions)
 
     # A line is voided to zero: the row stays, as a zero, for as long as an earlier sale keeps the series in.
     returned = Event("r", day(5), 1, Decimal(-2), Decimal(3))
     put_events(warehouse, [*apple, returned, *others])
-    dbt.build(5, 5)
+    dbt.build(5, 5, *MODELS)
     assert rows(
         warehouse, "select units, revenue from daily_sales where sale_date = :d and series_id = 1", {"d": day(5)}
     ) == [(Decimal(0), Decimal(0))]
 
     # A whole SKU is voided: no row of it is left on any day that its sales reached.
     put_events(warehouse, others)
-    dbt.build(3, 15)
+    dbt.build(3, 15, *MODELS)
     assert rows(warehouse, "select count(*) from daily_sales where series_id = 1") == [(0,)]
     check(warehouse, others, {}, versions)
 
     # Every sale of the shop is voided: the days are on record with no rows.
     put_events(warehouse, [])
-    dbt.build(0, 15)
+    dbt.build(0, 15, *MODELS)
     assert rows(warehouse, "select count(*) from daily_sales") == [(0,)]
     assert rows(warehouse, "select distinct rows from partition_log where asset = 'daily_sales'") == [(0,)]
     assert rows(warehouse, "select count(*) from partition_log where asset = 'daily_sales'") == [(16,)]
