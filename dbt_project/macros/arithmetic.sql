@@ -8,12 +8,12 @@
 {#
   Sum of a double expression, as double: each value is rounded to 14 decimals, then added exactly. What is rounded away
   is below 5e-15 a row. A value beyond 1e22 counts as 1e22, so that one absurd forecast cannot overflow the
-  sum that all the others are part of.
+  sum that all the others are part of. With `times`, a column of whole numbers, each value is added so often.
 #}
-{% macro exact_sum(expression) -%}
+{% macro exact_sum(expression, times=none) -%}
   cast(sum(cast(
     case when {{ expression }} > 1e22 then 1e22 when {{ expression }} < -1e22 then -1e22 else {{ expression }} end
-    as numeric(38, 14))) as double precision)
+    as numeric(38, 14)){{ ' * ' ~ times if times }}) as double precision)
 {%- endmacro %}
 
 {# 0, 1, …, last as rows, in a select list. #}

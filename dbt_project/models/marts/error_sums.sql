@@ -13,60 +13,66 @@
 -- each origin, model and series (the newest that has a row for that series). Scaled errors divide by the scale as of
 -- their origin, before they are added; a null or zero scale is left out of them and of `n_scaled`.
 with errors as (
-  select
-    errors.target_date,
-    errors.series_id,
-    versions.model,
-    errors.origin_date,
-    errors.version_id,
-    {{ horizon_bucket('errors.horizon') }} as horizon_bucket,
-    errors.actual,
-    errors.error,
-    errors.in_stock
-  from {{ ref('forecast_errors') }} as errors
-  join {{ source('warehouse', 'forecast_versions') }} as versions on versions.version_id = errors.version_id
-  where errors.target_date between {{ first_day() }} and {{ last_day() }}
+  select target_date, series_id, origin_date, version_id, horizon, actual, error, in_stock
+  from {{ ref('forecast_errors') }}
+  where target_date between {{ first_day() }} and {{ last_day() }}
 ),
 
--- Origins that a model forecast more than once. The window below is kept for them: over all rows it takes longer than
--- all the rest.
-repeated as (
-  select origin_date, model
-  from (select distinct origin_date, model, version_id from errors) as versions
-  group by origin_date, model
-  having count(*) > 1
+-- `repeated`: of an origin that a model forecast more than once. The window below is kept for those: over all rows it
+-- takes longer than all the rest.
+versions as (
+  select
+    held.version_id,
+    versions.model,
+    count(*) over (partition by held.origin_date, versions.model) > 1 as repeated
+  from (select distinct origin_date, version_id from errors) as held
+  join {{ source('warehouse', 'forecast_versions') }} as versions on versions.version_id = held.version_id
 ),
 
 ranked as (
   select
     errors.*,
+    versions.model,
     row_number() over (
-      partition by errors.target_date, errors.origin_date, errors.model, errors.series_id
+      partition by errors.target_date, errors.origin_date, versions.model, errors.series_id
       order by errors.version_id desc
     ) as age
   from errors
-  join repeated on repeated.origin_date = errors.origin_date and repeated.model = errors.model
+  join versions on versions.version_id = errors.version_id
+  where versions.repeated
 ),
 
 current_errors as (
-  select errors.target_date, errors.series_id, errors.model, errors.origin_date, errors.horizon_bucket,
+  select errors.target_date, errors.series_id, versions.model, errors.origin_date, errors.horizon,
     errors.actual, errors.error, errors.in_stock
   from errors
-  left join repeated on repeated.origin_date = errors.origin_date and repeated.model = errors.model
-  where repeated.model is null
+  join versions on versions.version_id = errors.version_id
+  where not versions.repeated
   union all
-  select target_date, series_id, model, origin_date, horizon_bucket, actual, error, in_stock
+  select target_date, series_id, model, origin_date, horizon, actual, error, in_stock
   from ranked
   where age = 1
 ),
 
+-- The days are named: neither database takes them over from the origins, and all of history would be joined.
+scales as (
+  select as_of, series_id, scale_abs, scale_sq
+  from {{ ref('series_scales') }}
+  where as_of between {{ first_day() }} - {{ horizon() | int }} and {{ last_day() }} - 1
+),
+
 newest as (
   select
-    errors.*,
+    errors.target_date,
+    errors.series_id,
+    errors.model,
+    {{ horizon_bucket('errors.horizon') }} as horizon_bucket,
+    errors.actual,
+    errors.error,
+    errors.in_stock,
     {{ error_measures() }}
   from current_errors as errors
-  left join {{ ref('series_scales') }} as scales
-    on scales.as_of = errors.origin_date and scales.series_id = errors.series_id
+  left join scales on scales.as_of = errors.origin_date and scales.series_id = errors.series_id
 )
 
 select

@@ -12,53 +12,69 @@
 -- empty) says nothing of an interval and is counted apart. Of counts, P(y < q) <= level <= P(y <= q) is asked for.
 with intervals as (
   select
-    intervals.origin_date,
-    intervals.version_id,
-    intervals.series_id,
-    intervals.horizon,
-    intervals.calibration_id,
+    origin_date,
+    version_id,
+    series_id,
+    horizon,
+    calibration_id,
     {{ quantile_levels() | join(', ') }},
-    intervals.origin_date + intervals.horizon as target_date,
-    versions.model
-  from {{ source('warehouse', 'forecast_intervals') }} as intervals
-  join {{ source('warehouse', 'forecast_versions') }} as versions on versions.version_id = intervals.version_id
-  where intervals.origin_date between {{ first_day() }} - {{ horizon() | int }} and {{ last_day() }} - 1
-    and intervals.origin_date + intervals.horizon between {{ first_day() }} and {{ last_day() }}
-    and intervals.horizon between 1 and {{ horizon() | int }}
+    origin_date + horizon as target_date
+  from {{ source('warehouse', 'forecast_intervals') }}
+  where origin_date between {{ first_day() }} - {{ horizon() | int }} and {{ last_day() }} - 1
+    and origin_date + horizon between {{ first_day() }} and {{ last_day() }}
+    and horizon between 1 and {{ horizon() | int }}
 ),
 
--- Origins that a model forecast, or that were calibrated, more than once: windows over all rows would take longer than
--- all the rest.
-repeated as (
-  select origin_date, model
-  from (select distinct origin_date, model, version_id, calibration_id from intervals) as calibrations
-  group by origin_date, model
-  having count(*) > 1
+calibrations as (
+  select distinct origin_date, version_id, calibration_id from intervals
+),
+
+-- `repeated`: of an origin that a model forecast, or that was calibrated, more than once. Windows over all rows would
+-- take longer than all the rest.
+versions as (
+  select
+    calibrations.version_id,
+    calibrations.calibration_id,
+    versions.model,
+    count(*) over (partition by calibrations.origin_date, versions.model) > 1 as repeated
+  from calibrations
+  join {{ source('warehouse', 'forecast_versions') }} as versions on versions.version_id = calibrations.version_id
 ),
 
 ranked as (
   select
     intervals.*,
+    versions.model,
     max(intervals.version_id) over (
-      partition by intervals.origin_date, intervals.model, intervals.series_id, intervals.horizon
+      partition by intervals.origin_date, versions.model, intervals.series_id, intervals.horizon
     ) as newest_version_id,
     max(intervals.calibration_id) over (
       partition by intervals.origin_date, intervals.version_id, intervals.series_id, intervals.horizon
     ) as newest_calibration_id
   from intervals
-  join repeated on repeated.origin_date = intervals.origin_date and repeated.model = intervals.model
+  join versions
+    on versions.version_id = intervals.version_id and versions.calibration_id = intervals.calibration_id
+  where versions.repeated
 ),
 
 calibrated as (
-  select intervals.origin_date, intervals.target_date, intervals.model, intervals.series_id, intervals.horizon,
+  select intervals.origin_date, intervals.target_date, versions.model, intervals.series_id, intervals.horizon,
     {{ quantile_levels() | join(', ') }}
   from intervals
-  left join repeated on repeated.origin_date = intervals.origin_date and repeated.model = intervals.model
-  where repeated.model is null
+  join versions
+    on versions.version_id = intervals.version_id and versions.calibration_id = intervals.calibration_id
+  where not versions.repeated
   union all
   select origin_date, target_date, model, series_id, horizon, {{ quantile_levels() | join(', ') }}
   from ranked
   where version_id = newest_version_id and calibration_id = newest_calibration_id
+),
+
+-- The days are named: neither database takes them over from the origins, and all of history would be joined.
+classes as (
+  select as_of, series_id, demand_class
+  from {{ source('warehouse', 'demand_classes') }}
+  where as_of between {{ first_day() }} - {{ horizon() | int }} and {{ last_day() }} - 1
 ),
 
 actuals as (
@@ -78,9 +94,17 @@ met as (
     coalesce(actuals.units, 0) as y,
     {{ quantile_levels() | join(', ') }}
   from calibrated
-  left join {{ source('warehouse', 'demand_classes') }} as classes
-    on classes.as_of = calibrated.origin_date and classes.series_id = calibrated.series_id
+  left join classes on classes.as_of = calibrated.origin_date and classes.series_id = calibrated.series_id
   left join actuals on actuals.sale_date = calibrated.target_date and actuals.series_id = calibrated.series_id
+),
+
+-- Where whole units sell, quantiles are whole too and many rows are alike: of 5.1 million of 30,490 series, 0.36 million
+-- are not, and adding those up takes a third less time.
+alike as (
+  select target_date, model, horizon_bucket, segment, in_stock, y, {{ quantile_levels() | join(', ') }},
+    count(*) as times
+  from met
+  group by target_date, model, horizon_bucket, segment, in_stock, y, {{ quantile_levels() | join(', ') }}
 )
 
 select
@@ -88,17 +112,17 @@ select
   cast(model as text) as model,
   cast(horizon_bucket as text) as horizon_bucket,
   cast(segment as text) as segment,
-  cast(count(case when in_stock then 1 end) as integer) as n,
-  cast(count(case when not in_stock then 1 end) as integer) as n_out_of_stock,
-  coalesce({{ exact_sum('case when in_stock then y end') }}, 0) as sum_actual,
+  cast(coalesce(sum(case when in_stock then times end), 0) as integer) as n,
+  cast(coalesce(sum(case when not in_stock then times end), 0) as integer) as n_out_of_stock,
+  coalesce({{ exact_sum('case when in_stock then y end', 'times') }}, 0) as sum_actual,
   {%- for q, level in quantile_levels().items() %}
-  cast(count(case when in_stock and y < {{ q }} then 1 end) as integer) as n_below_{{ q }},
-  cast(count(case when in_stock and y <= {{ q }} then 1 end) as integer) as n_upto_{{ q }},
+  cast(coalesce(sum(case when in_stock and y < {{ q }} then times end), 0) as integer) as n_below_{{ q }},
+  cast(coalesce(sum(case when in_stock and y <= {{ q }} then times end), 0) as integer) as n_upto_{{ q }},
   coalesce({{ exact_sum(
     'case when in_stock then case when y >= ' ~ q ~ ' then (y - ' ~ q ~ ') * ' ~ level
-    ~ ' else (' ~ q ~ ' - y) * (1 - ' ~ level ~ ') end end') }}, 0) as sum_pinball_{{ q }},
+    ~ ' else (' ~ q ~ ' - y) * (1 - ' ~ level ~ ') end end', 'times') }}, 0) as sum_pinball_{{ q }},
   {%- endfor %}
-  coalesce({{ exact_sum('case when in_stock then q90 - q10 end') }}, 0) as sum_width_80,
-  coalesce({{ exact_sum('case when in_stock then q975 - q025 end') }}, 0) as sum_width_95
-from met
+  coalesce({{ exact_sum('case when in_stock then q90 - q10 end', 'times') }}, 0) as sum_width_80,
+  coalesce({{ exact_sum('case when in_stock then q975 - q025 end', 'times') }}, 0) as sum_width_95
+from alike
 group by target_date, model, horizon_bucket, segment

@@ -23,6 +23,13 @@ with ranked as (
   where origin_date between {{ first_day() }} - {{ horizon() | int }} and {{ last_day() }} - 1
 ),
 
+-- The days are named: neither database takes them over from the origins, and all of history would be joined.
+scales as (
+  select as_of, series_id, scale_abs, scale_sq
+  from {{ ref('series_scales') }}
+  where as_of between {{ first_day() }} - {{ horizon() | int }} and {{ last_day() }} - 1
+),
+
 published as (
   select
     errors.target_date,
@@ -36,8 +43,7 @@ published as (
   join ranked
     on ranked.origin_date = errors.origin_date and ranked.series_id = errors.series_id
     and ranked.version_id = errors.version_id and ranked.age = 1
-  left join {{ ref('series_scales') }} as scales
-    on scales.as_of = errors.origin_date and scales.series_id = errors.series_id
+  left join scales on scales.as_of = errors.origin_date and scales.series_id = errors.series_id
   where errors.target_date between {{ first_day() }} and {{ last_day() }}
 )
 

@@ -90,23 +90,27 @@ PUBLISHED = """
     )
 """
 
-# Without promoted days: what a promotion lifts is known least, and it lifts an article everywhere at once.
+# Without promoted days: what a promotion lifts is known least, and it lifts an article everywhere at once. Days of
+# them are named, or features of all history would be joined; a version's errors are added up before the newest is told.
 WEEKS_AHEAD = f"""
     {PUBLISHED},
+    promoted as (
+      select sale_date, series_id from features where sale_date between :since and :last and on_promotion
+    ),
     met as (
-      select errors.origin_date, errors.series_id, errors.version_id, errors.forecast, errors.actual,
-        max(errors.version_id) over (partition by errors.origin_date, errors.series_id) as newest
+      select errors.origin_date, errors.series_id, sum(errors.forecast) as forecast, sum(errors.actual) as actual,
+        sum((errors.actual - errors.forecast) * (errors.actual - errors.forecast)) as squares, count(*) as n,
+        row_number() over (partition by errors.origin_date, errors.series_id order by errors.version_id desc) as age
       from forecast_errors errors
       join forecast_versions versions on versions.version_id = errors.version_id
       join published on published.series_id = errors.series_id and published.model = versions.model
-      left join features on features.sale_date = errors.target_date and features.series_id = errors.series_id
+      left join promoted on promoted.sale_date = errors.target_date and promoted.series_id = errors.series_id
       where errors.target_date between :since and :last and errors.horizon <= :window and errors.in_stock
         and errors.origin_date between :since - 1 and :origin
-        and not coalesce(features.on_promotion, false) and (errors.actual > 0 or errors.forecast < {NEVER_UNSOLD})
+        and promoted.series_id is null and (errors.actual > 0 or errors.forecast < {NEVER_UNSOLD})
+      group by errors.origin_date, errors.series_id, errors.version_id
     )
-    select origin_date, series_id, sum(forecast) as forecast, sum(actual) as actual,
-      sum((actual - forecast) * (actual - forecast)) as squares, count(*) as n
-    from met where version_id = newest group by origin_date, series_id
+    select origin_date, series_id, forecast, actual, squares, n from met where age = 1
 """
 
 DAYS_AHEAD = f"""
