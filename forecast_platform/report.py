@@ -22,7 +22,7 @@ PARTITIONED = (
     *("forecasts", "forecast_errors", "error_sums"),
     *("forecast_intervals", "champions", "publications", "interval_scores", "published_sums"),
     *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
-    *("inventory_plan", "inventory_simulation", "daily_report"),
+    *("inventory_plan", "inventory_simulation", "daily_report", "serving"),
 )
 
 OF_STOCK = ("inventory_plan", "inventory_simulation")

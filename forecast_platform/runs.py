@@ -91,7 +91,7 @@ FOLLOWING_SALES = (
     *("forecasts", "forecast_errors", "error_sums", "interval_scores", "published_sums"),
     *("forecast_intervals", "champions", "publications"),
     *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
-    *("inventory_plan", "inventory_simulation", "daily_report"),
+    *("inventory_plan", "inventory_simulation", "daily_report", "serving"),
 )
 """What is made again after ``raw_sales`` changed, in order of dependency; views follow by themselves. Scores come
 before what is made from the newest origin: they read what earlier origins said, and that stays."""
@@ -130,7 +130,9 @@ def affected_steps(
             touched.add(closed)
         if asset == "inventory_plan" and (newest_again or restocked):
             touched |= {closed, closed + timedelta(days=1)}
-        if asset in {"inventory_simulation", "daily_report"} and restocked:
+        if asset in {"inventory_simulation", "daily_report", "serving"} and restocked:
+            touched.add(closed)
+        if asset == "serving" and newest_again:
             touched.add(closed)
         on_record = _logged(scope, asset, touched)
         for first, last in ranges(touched & on_record.keys()):

@@ -16,6 +16,9 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
+READING = "forecast_platform_reading"
+"""Option of a connection that only reads."""
+
 BUSY_SECONDS = 60
 """How long to wait for another process that writes SQLite's file."""
 
@@ -109,12 +112,35 @@ alert_messages = sa.Table(
     comment="What people are told of incidents, a row a channel: recorded first, then sent, then marked as sent.",
 )
 
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("key_id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("expires_at", sa.DateTime(timezone=True)),
+    sa.Column("disabled_at", sa.DateTime(timezone=True)),
+    sa.Column("follows", sa.Text),
+    comment=(
+        "Keys of the API, each of one tenant. `digest` is the SHA-256 of the secret, which is shown once and kept"
+        " nowhere; `scopes` are words apart by blanks; `follows` is the key that this one was made to replace."
+    ),
+)
+
 
 class State:
-    """The platform's state at a database URL. Constructing it opens nothing; its tables are made at first use."""
+    """The platform's state at a database URL. Constructing it opens nothing; its tables are made at first use.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        pooled: whether connections are kept for the next one who asks: in a server, and not in a run or a command.
+    """
+
+    def __init__(self, url: str, *, pooled: bool = False) -> None:
         self._url = sa.make_url(url)
+        self._pool = sa.QueuePool if pooled else sa.NullPool
         self._engine: sa.Engine | None = None
 
     @contextmanager
@@ -126,6 +152,17 @@ class State:
                 connection.execute(sa.text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             yield connection
 
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection that sees one state throughout, waits for nobody and is rolled back at the end."""
+        with self._opened().connect().execution_options(**{READING: True}) as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give back what is kept open."""
+        if self._engine is not None:
+            self._engine.dispose()
+
     def _opened(self) -> sa.Engine:
         if self._engine is None:
             self._engine = self._open()
@@ -133,17 +170,23 @@ class State:
 
     def _open(self) -> sa.Engine:
         if self._url.get_backend_name() != "sqlite":
-            engine = sa.create_engine(self._url, poolclass=sa.NullPool)
+            engine = sa.create_engine(self._url, poolclass=self._pool)
             with engine.begin() as connection:
                 connection.execute(sa.text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
                 metadata.create_all(connection)
             return engine
         if self._url.database:
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(self._url, poolclass=sa.NullPool, connect_args={"timeout": BUSY_SECONDS})
+        engine = sa.create_engine(self._url, poolclass=self._pool, connect_args={"timeout": BUSY_SECONDS})
         # The driver begins a transaction at the first write only, and then what was read before may be out of date.
         sa.event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
-        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("begin immediate"))
+        sa.event.listen(engine, "begin", _begin)
         with engine.begin() as connection:
             metadata.create_all(connection)
         return engine
+
+
+def _begin(connection: sa.Connection) -> None:
+    """SQLite's own word for it: who writes takes the file at once, who only reads lets the others go on."""
+    reading = connection.get_execution_options().get(READING)
+    connection.exec_driver_sql("begin" if reading else "begin immediate")

@@ -420,6 +420,25 @@ published_latest = _table(
     description="The newest publication of each series, for serving.",
 )
 
+served_forecasts = _table(
+    "served_forecasts",
+    _required("sku", Text),
+    _required("location", Text),
+    _required("series_id", Integer),
+    _required("origin_date", Date),
+    _required("version_id", Integer),
+    _required("calibration_id", Integer),
+    _required("explained_by", Integer),
+    _required("published_at", TIMESTAMP),
+    _required("body", Text),
+    key=("sku", "location"),
+    write="upsert",
+    description=(
+        "The newest publication of each series as the API answers with it: `body` is JSON, ready but for its age."
+        " `explained_by` is the ledger batch of its explanation, 0 where it has none."
+    ),
+)
+
 weekly_forecasts = _table(
     "weekly_forecasts",
     _required("origin_date", Date),

@@ -1,0 +1,55 @@
+"""What all requests of one process share: the settings, the platform's state, the tenants and the ways to their
+data."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from functools import cached_property
+
+from forecast_platform.api.keys import Keys
+from forecast_platform.api.reading import Readings
+from forecast_platform.assets.scope import TenantScope
+from forecast_platform.settings import Settings
+from forecast_platform.state import State
+
+
+class Platform:
+    """Built once a process; opens nothing until it is asked."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.state = State(settings.state_url, pooled=True)
+        self.keys = Keys(self.state)
+        self.readings = Readings(settings)
+        self._tenants: dict[str, TenantScope] = {}
+        self._guard = threading.Lock()
+
+    @cached_property
+    def secret(self) -> str:
+        """What this process signs with; in development one that ends with it."""
+        return self.settings.api_secret or secrets.token_urlsafe(32)
+
+    def tenant(self, name: str) -> TenantScope:
+        """A tenant's settings, as they were when this process first asked for them.
+
+        Raises:
+            SettingsError: there is no such tenant, or its settings are wrong.
+        """
+        with self._guard:
+            if name not in self._tenants:
+                from forecast_platform.pipeline import load_tenant
+
+                self._tenants[name] = load_tenant(name, self.settings)
+            return self._tenants[name]
+
+    def tenant_names(self) -> list[str]:
+        """The tenants that have a folder."""
+        from forecast_platform.pipeline import tenant_names
+
+        return tenant_names(self.settings)
+
+    def close(self) -> None:
+        """Give back what is kept open."""
+        self.readings.close()
+        self.state.close()
