@@ -10,6 +10,7 @@ from datetime import date, datetime
 from typing import Any
 
 from forecast_platform.api.reading.base import records
+from forecast_platform.api.reading.latest import Served
 from forecast_platform.assets.served_forecasts import body_of
 from forecast_platform.io_managers.warehouse import Session
 from forecast_platform.tables import QUANTILES
@@ -60,8 +61,8 @@ def known_locations(session: Session, sku: str) -> dict[int, str]:
 
 def published(
     session: Session, locations: Mapping[int, str], *, origin: date | None, as_of: datetime | None
-) -> list[tuple[date, bytes]]:
-    """What was published for some series, of an origin, up to a moment or both: each one's origin and answer."""
+) -> list[Served]:
+    """What was published for some series, of an origin, up to a moment or both: each one's answer."""
     if not locations:
         return []
     conditions, asked = "", {}
@@ -73,12 +74,10 @@ def published(
     return _bodies(session, locations, chosen)
 
 
-def of_model(
-    session: Session, locations: Mapping[int, str], model: str, origin: date | None
-) -> list[tuple[date, bytes]]:
+def of_model(session: Session, locations: Mapping[int, str], model: str, origin: date | None) -> list[Served]:
     """A model's newest forecast of an origin, or of its newest one, for some series; it need never have been
     published."""
-    origin = origin or records(session, NEWEST_ORIGIN, {"model": model})[0]["origin"]
+    origin = origin or session.scalar(NEWEST_ORIGIN, {"model": model})
     if origin is None or not locations:
         return []
     session.recall([origin], "forecasts")
@@ -89,8 +88,8 @@ def of_model(
     return _bodies(session, locations, [{**nothing, **versions[row["version_id"]], **row} for row in chosen])
 
 
-def _bodies(session: Session, locations: Mapping[int, str], chosen: Sequence[Row]) -> list[tuple[date, bytes]]:
-    answers: dict[str, tuple[date, bytes]] = {}
+def _bodies(session: Session, locations: Mapping[int, str], chosen: Sequence[Row]) -> list[Served]:
+    answers: dict[str, Served] = {}
     for origin in sorted({row["origin_date"] for row in chosen}):
         rows = [row for row in chosen if row["origin_date"] == origin]
         points, around, why = _ledger(session, origin, rows)
