@@ -11,7 +11,7 @@ from typing import Any
 
 from forecast_platform.api.reading.base import records
 from forecast_platform.api.reading.latest import Served
-from forecast_platform.assets.served_forecasts import body_of
+from forecast_platform.assets.served_forecasts import body_of, rounded
 from forecast_platform.io_managers.warehouse import Session
 from forecast_platform.tables import QUANTILES
 
@@ -97,24 +97,23 @@ def _bodies(session: Session, locations: Mapping[int, str], chosen: Sequence[Row
             key = row["version_id"], row["series_id"]
             quantiles = _quantiles(around.get(key, ()), row["calibration_id"])
             location = locations[row["series_id"]]
-            answers[location] = (
-                origin,
-                body_of(
-                    location=location,
-                    origin=origin,
-                    horizons=[day["horizon"] for day in points.get(key, ())],
-                    mean=[day["mean"] for day in points.get(key, ())],
-                    quantiles={
-                        q: [quantiles.get(day["horizon"], {}).get(q) for day in points.get(key, ())] for q in QUANTILES
-                    },
-                    status=[day["status"] for day in points.get(key, ())],
-                    model=row["model"],
-                    version=row["digest"],
-                    confidence=row["confidence"],
-                    published_at=row["published_at"],
-                    explanation=why.get(key),
-                ),
+            days = points.get(key, ())
+            body = body_of(
+                location=location,
+                origin=origin,
+                horizons=[day["horizon"] for day in days],
+                mean=rounded([day["mean"] for day in days]),
+                quantiles={
+                    name: rounded([quantiles.get(day["horizon"], {}).get(name) for day in days]) for name in QUANTILES
+                },
+                status=[day["status"] for day in days],
+                model=row["model"],
+                version=row["digest"],
+                confidence=row["confidence"],
+                published_at=row["published_at"],
+                explanation=why.get(key),
             )
+            answers[location] = Served(location, origin, body)
     return [answers[location] for location in sorted(answers)]
 
 
