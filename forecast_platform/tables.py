@@ -439,6 +439,25 @@ served_forecasts = _table(
     ),
 )
 
+accuracy_sums = _table(
+    "accuracy_sums",
+    _required("target_date", Date),
+    _required("model", Text),
+    _required("horizon_bucket", Text),
+    _required("n", BigInteger),
+    *(_required(name, Double) for name in ("sum_error", "sum_abs_error", "sum_sq_error", "sum_actual")),
+    _required("n_positive", BigInteger),
+    _required("sum_ape_positive", Double),
+    _required("n_out_of_stock", BigInteger),
+    _required("made_from", Text),
+    key=("target_date", "model", "horizon_bucket"),
+    write="upsert",
+    description=(
+        "`error_sums` over all series, for serving; the model `published` is what was published, from"
+        " `published_sums`. `made_from` names the content of both on that day."
+    ),
+)
+
 weekly_forecasts = _table(
     "weekly_forecasts",
     _required("origin_date", Date),

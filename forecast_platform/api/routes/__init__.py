@@ -3,6 +3,14 @@
 A path with a parameter takes everything that fits: where two fit, as ``/inventory/exceptions`` and
 ``/inventory/{sku}``, the particular one is declared first."""
 
-from forecast_platform.api.routes import forecasts, service
+from forecast_platform.api.routes import forecast_lists, forecasts, inventory, inventory_reports, series, service
 
-ROUTERS = (forecasts.router, forecasts.alias, service.router)
+ROUTERS = (
+    forecast_lists.router,
+    forecasts.router,
+    forecasts.alias,
+    series.router,
+    inventory_reports.router,
+    inventory.router,
+    service.router,
+)
