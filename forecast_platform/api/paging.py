@@ -29,6 +29,7 @@ Cursor = Annotated[
         max_length=4_096,
         pattern=r"^[A-Za-z0-9_=-]+$",
         description="`next_cursor` of the page before; with the same parameters otherwise.",
+        examples=["WyI5YzE0Il0="],
     ),
 ]
 

@@ -13,7 +13,10 @@ from forecast_platform.days import days_between
 From = Annotated[
     date | None, Query(alias="from", description="First day; see `to` where it is left out.", examples=["2026-01-01"])
 ]
-To = Annotated[date | None, Query(alias="to", description="Last day; the newest on record where it is left out.")]
+To = Annotated[
+    date | None,
+    Query(alias="to", description="Last day; the newest on record where it is left out.", examples=["2026-01-31"]),
+]
 
 
 def period(first: date | None, last: date | None, *, newest: date, days: int, most: int) -> tuple[date, date]:

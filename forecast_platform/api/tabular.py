@@ -30,8 +30,8 @@ MEDIA_TYPES: dict[str, Form] = {
     "application/vnd.apache.parquet": "parquet",
 }
 TABLES: dict[str, Any] = {
-    "text/csv": {"schema": {"type": "string"}},
-    "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
+    "text/csv": {"schema": {"type": "string"}, "example": "sku,location,mean\nsku 1,north,10.4\n"},
+    "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}, "example": "PAR1"},
 }
 """``content`` of a list's answers that are tables, for the OpenAPI."""
 

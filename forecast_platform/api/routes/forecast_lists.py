@@ -34,15 +34,25 @@ Skus = Annotated[
     list[Name], Query(alias="sku", max_length=MOST_SKUS, description="Only these SKUs.", examples=[["sku 1"]])
 ]
 Category = Annotated[
-    str | None, Query(max_length=LONGEST_NAME, pattern=TEXT, description="Only items of this category.")
+    str | None,
+    Query(max_length=LONGEST_NAME, pattern=TEXT, description="Only items of this category.", examples=["warm"]),
 ]
-Granularity = Annotated[Literal["day", "week"], Query(description="Days, or whole weeks from Sunday to Saturday.")]
+Granularity = Annotated[
+    Literal["day", "week"], Query(description="Days, or whole weeks from Sunday to Saturday.", examples=["week"])
+]
 Level = Annotated[
     Literal["series", "location", "category", "total"],
-    Query(description="Each SKU at each location, or sums that add up."),
+    Query(description="Each SKU at each location, or sums that add up.", examples=["location"]),
 ]
 Published = Annotated[
-    str | None, Query(alias="model", max_length=100, pattern=TEXT, description="Only series whose forecast is its.")
+    str | None,
+    Query(
+        alias="model",
+        max_length=100,
+        pattern=TEXT,
+        description="Only series whose forecast is its.",
+        examples=["ensemble"],
+    ),
 ]
 Status = Annotated[
     str | None,
@@ -177,7 +187,7 @@ class _Listing:
     ) -> None:
         self._at, self._wanted, self._weekly, self._level = at, wanted, weekly, level
         self._horizon, self._origin, self._state = horizon, origin, state
-        self._today = at.tenant.today()
+        self._today = at.platform.today(at.principal.tenant)
 
     def page(self, limit: int, cursor: str | None) -> Page:
         asked = vars(self._wanted) | {"weekly": self._weekly, "level": self._level, "list": "forecasts"}

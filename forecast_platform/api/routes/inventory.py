@@ -34,8 +34,17 @@ BLOCK = 5_000
 """Rows that a table holds in memory at once."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME, pattern=TEXT)]
-Names = Annotated[list[Name], Query(max_length=20)]
-Day = Annotated[date | None, Query(description="The day of the plan; the newest where it is left out.")]
+Statuses = Annotated[list[Name], Query(max_length=20, description="Only these statuses.", examples=[["understocked"]])]
+Actions = Annotated[list[Name], Query(max_length=20, description="Only these actions.", examples=[["reorder now"]])]
+Supplier = Annotated[
+    str | None, Query(max_length=LONGEST_NAME, pattern=TEXT, description="Only from this supplier.", examples=["s"])
+]
+Category = Annotated[
+    str | None, Query(max_length=LONGEST_NAME, pattern=TEXT, description="Only this category.", examples=["warm"])
+]
+Day = Annotated[
+    date | None, Query(description="The day of the plan; the newest where it is left out.", examples=["2026-01-31"])
+]
 Sort = Literal[
     *("sku", "priority", "order_value", "-order_value", "order_quantity", "-order_quantity", "inventory_value"),
     *("-inventory_value", "days_of_inventory", "-days_of_inventory", "stockout_probability", "-stockout_probability"),
@@ -133,20 +142,31 @@ def list_inventory(
     request: Request,
     at: Here,
     day: Day = None,
-    sku: Annotated[list[Name], Query(max_length=MOST_SKUS, description="Only these SKUs.")] = [],  # noqa: B006
+    sku: Annotated[list[Name], Query(max_length=MOST_SKUS, description="Only these SKUs.", examples=[["sku 1"]])] = [],  # noqa: B006
     q: Annotated[
         str | None,
-        Query(min_length=1, max_length=LONGEST_NAME, pattern=TEXT, description="Part of the SKU, in any case."),
+        Query(
+            min_length=1,
+            max_length=LONGEST_NAME,
+            pattern=TEXT,
+            description="Part of the SKU, in any case.",
+            examples=["sku"],
+        ),
     ] = None,
     location: Location = None,
-    supplier: Annotated[str | None, Query(max_length=LONGEST_NAME, pattern=TEXT)] = None,
-    category: Annotated[str | None, Query(max_length=LONGEST_NAME, pattern=TEXT)] = None,
-    status: Names = [],  # noqa: B006
-    action: Names = [],  # noqa: B006
-    abc: Annotated[list[Literal["A", "B", "C"]], Query(max_length=3)] = [],  # noqa: B006
-    xyz: Annotated[list[Literal["X", "Y", "Z"]], Query(max_length=3)] = [],  # noqa: B006
+    supplier: Supplier = None,
+    category: Category = None,
+    status: Statuses = [],  # noqa: B006
+    action: Actions = [],  # noqa: B006
+    abc: Annotated[list[Literal["A", "B", "C"]], Query(max_length=3, description="By revenue.", examples=[["A"]])] = [],  # noqa: B006
+    xyz: Annotated[
+        list[Literal["X", "Y", "Z"]], Query(max_length=3, description="By steadiness.", examples=[["X"]])
+    ] = [],  # noqa: B006
     sort: Annotated[
-        Sort, Query(description="`-` before a column: the largest first. What is null comes last.")
+        Sort,
+        Query(
+            description="`-` before a column: the largest first. What is null comes last.", examples=["-order_value"]
+        ),
     ] = "sku",
     limit: Limit = 100,
     cursor: Cursor = None,

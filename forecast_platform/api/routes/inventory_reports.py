@@ -27,7 +27,11 @@ TREND_DAYS, MOST_DAYS = 14, 400
 
 Kinds = Annotated[
     list[Literal["order", "runs out", "dead stock", "overstocked", "count"]],
-    Query(max_length=5, description="Only these: to order, running out whatever comes, dead, too much, not counted."),
+    Query(
+        max_length=5,
+        description="Only these: to order, running out whatever comes, dead, too much, not counted.",
+        examples=[["order"]],
+    ),
 ]
 
 
@@ -181,7 +185,7 @@ def list_orders(
     request: Request,
     at: Here,
     day: Day = None,
-    can_wait: Annotated[bool, Query(description="Also what can wait until it is reviewed.")] = False,
+    can_wait: Annotated[bool, Query(description="Also what can wait until it is reviewed.", examples=[True])] = False,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:

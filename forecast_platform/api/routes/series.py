@@ -32,10 +32,13 @@ SCORED_DAYS, MOST_SCORED_DAYS = 28, 400
 
 UNKNOWN: dict[int | str, dict[str, Any]] = {404: {**RESPONSES[401], "description": "This SKU was never sold there."}}
 
-Model = Annotated[str | None, Query(max_length=100, pattern=TEXT, description="Only this model; or `published`.")]
+Model = Annotated[
+    str | None,
+    Query(max_length=100, pattern=TEXT, description="Only this model; or `published`.", examples=["ensemble"]),
+]
 Bucket = Annotated[
     Literal["all", "1", "2-7", "8-14", "15-28", "29+"] | None,
-    Query(alias="horizon_bucket", description="Only these days ahead; `all`: all of them together."),
+    Query(alias="horizon_bucket", description="Only these days ahead; `all`: all of them together.", examples=["2-7"]),
 ]
 
 
@@ -182,7 +185,7 @@ def sales_history(
         locations = _locations(session, sku, location)
         asked = {"list": "history", "sku": sku, "location": location, "from": first, "to": last}
         page = page_of(limit=limit, cursor=cursor, keys=history.KEYS, asked=asked)
-        newest = history.newest_day(session) or at.tenant.today()
+        newest = history.newest_day(session) or at.platform.today(at.principal.tenant)
         days = period(first, last, newest=newest, days=DAYS, most=MOST_DAYS)
         rows = history.facts(session, sku, sorted(locations.values()), *days, page)
     kept, following = page.cut(rows, lambda row: (row["sale_date"], row["location"]))
@@ -228,10 +231,12 @@ def accuracy(
     last: To = None,
     model: Model = None,
     bucket: Bucket = None,
-    by: Annotated[Literal["period", "day"], Query(description="All days together, or each.")] = "period",
+    by: Annotated[
+        Literal["period", "day"], Query(description="All days together, or each.", examples=["day"])
+    ] = "period",
     sort: Annotated[
         Literal["wape", "mape", "mae", "rmse", "bias"],
-        Query(description="The best first; of biases the one nearest to 0."),
+        Query(description="The best first; of biases the one nearest to 0.", examples=["rmse"]),
     ] = "wape",
 ) -> Response:
     """The leaderboard: over all series, by model and horizon bucket, of the target days `from` to `to` (the newest 28
