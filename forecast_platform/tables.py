@@ -756,6 +756,40 @@ inventory_plan = _table(
     ),
 )
 
+plan_inputs = _table(
+    "plan_inputs",
+    _required("sku", Text),
+    _required("location", Text),
+    _required("as_of", Date),
+    _required("model", Text),
+    _required("demand_class", Text),
+    _required("mean", Text),
+    Column("scale", Double),
+    _required("whole", Boolean),
+    Column("deviation", Double),
+    _required("deliveries", Text),
+    _required("later", Double),
+    _required("made_from", Text),
+    key=("sku", "location"),
+    write="upsert",
+    description=(
+        "What the newest inventory plan was made from beside its terms, for serving: expected units of the days ahead"
+        " (`mean`, JSON), what is known of the errors, deliveries as JSON pairs of day ahead and units. `made_from`"
+        " names the plan's content."
+    ),
+)
+
+plan_paths = _table(
+    "plan_paths",
+    _required("model", Text),
+    _required("demand_class", Text),
+    _required("as_of", Date),
+    _required("paths", Text),
+    key=("model", "demand_class"),
+    write="upsert",
+    description="The pools of paths that the newest inventory plan rests on, by model and demand class, for serving.",
+)
+
 inventory_simulation = _table(
     "inventory_simulation",
     _required("as_of", Date),

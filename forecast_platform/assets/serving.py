@@ -13,6 +13,7 @@ from forecast_platform.assets.daily_report import newest_follows
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.assets.served_accuracy import refresh_sums
 from forecast_platform.assets.served_forecasts import refresh
+from forecast_platform.assets.served_plan import keep_inputs, newest_inputs
 from forecast_platform.days import days_between
 from forecast_platform.io_managers.fence import run_fence
 from forecast_platform.io_managers.retries import retrying
@@ -60,10 +61,14 @@ def build_serving_asset(scope: TenantScope) -> dg.AssetsDefinition:
 def _serve(context: dg.AssetExecutionContext, scope: TenantScope, first, last) -> None:
     begun, days, changed, scored = time.monotonic(), days_between(first, last), 0, 0
 
+    inputs = newest_inputs(scope)
+
     def bring_up_to_date(session: Session) -> None:
         nonlocal changed, scored
         session.lock(NAME)
         changed, scored = refresh(session), refresh_sums(session)
+        if inputs is not None:
+            keep_inputs(session, inputs)
         published = session.logged("publications", first, last)
         states = {}
         for day in days:

@@ -3,7 +3,15 @@
 A path with a parameter takes everything that fits: where two fit, as ``/inventory/exceptions`` and
 ``/inventory/{sku}``, the particular one is declared first."""
 
-from forecast_platform.api.routes import forecast_lists, forecasts, inventory, inventory_reports, series, service
+from forecast_platform.api.routes import (
+    forecast_lists,
+    forecasts,
+    inventory,
+    inventory_reports,
+    series,
+    service,
+    what_if,
+)
 
 ROUTERS = (
     forecast_lists.router,
@@ -12,5 +20,6 @@ ROUTERS = (
     series.router,
     inventory_reports.router,
     inventory.router,
+    what_if.router,
     service.router,
 )

@@ -86,12 +86,15 @@ def _type_of(column: sa.Column) -> Any:
     return kind | None if column.nullable else kind
 
 
-_FIELDS: dict[str, Any] = {
+_FIGURES: dict[str, Any] = {
     **{column.name: (_type_of(column), Field(description=TOLD.get(column.name))) for column in tables.inventory_plan.c},
-    **{name: (str | None, Field(description=TOLD[name])) for name in reading.CLASSES},
     "defaults": (dict[str, str], Field(description=TOLD["defaults"])),
 }
-PlanRow = create_model("PlanRow", __doc__="A series' row of the plan.", **_FIELDS)
+_CLASSES: dict[str, Any] = {name: (str | None, Field(description=TOLD[name])) for name in reading.CLASSES}
+PlanFigures = create_model("PlanFigures", __doc__="What the plan says of a series.", **_FIGURES)
+PlanRow = create_model(
+    "PlanRow", __base__=PlanFigures, __doc__="A series' row of the plan, with its class of demand.", **_CLASSES
+)
 
 EXAMPLE = {
     **{"as_of": "2026-01-31", "sku": "sku 1", "location": "north", "status": "understocked", "action": "reorder now"},
