@@ -4,6 +4,7 @@ A path with a parameter takes everything that fits: where two fit, as ``/invento
 ``/inventory/{sku}``, the particular one is declared first."""
 
 from forecast_platform.api.routes import (
+    audits,
     forecast_lists,
     forecasts,
     inventory,
@@ -15,6 +16,7 @@ from forecast_platform.api.routes import (
 
 ROUTERS = (
     forecast_lists.router,
+    audits.router,
     forecasts.router,
     forecasts.alias,
     series.router,
