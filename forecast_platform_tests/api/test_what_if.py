@@ -91,6 +91,7 @@ def test_nothing_is_written(client: TestClient, served: Served):
         {"lead_time_days": 4000},
         {"lead_time_std_days": 1e-9},
         {"order_multiple": 1e-9},
+        {"holding_rate": 1e-300},
         {"on_hand": 1e13},
         {"unit_cost": 1e13},
         {"on_hand": "many"},

@@ -26,8 +26,8 @@ router = api_router(Scope.READ, tags=["inventory"])
 MOST = 1e12
 """Of any number that is given: what is reckoned from it stays a number."""
 
-LEAST = 1e-3
-"""Of any number of days, and of an order's multiple, that is not 0."""
+LEAST, LEAST_COST = 1e-3, 1e-6
+"""Of any number of days, and of an order's multiple, that is not 0; of costs and rates."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME, pattern=TEXT)]
 Units = Annotated[float, Field(ge=-MOST, le=MOST)]
@@ -76,10 +76,13 @@ class WhatIf(CategoryTerms):
 
     @field_validator("lead_time_days", "lead_time_std_days", "order_multiple")
     @classmethod
-    def _not_minute(cls, value: float | None) -> float | None:
-        if value is not None and 0 < value < LEAST:
-            raise ValueError(f"is neither 0 nor at least {LEAST:g}")
-        return value
+    def _no_instant(cls, value: float | None) -> float | None:
+        return _zero_or(value, LEAST)
+
+    @field_validator("moq", "unit_cost", "order_cost", "holding_rate", "underage_cost")
+    @classmethod
+    def _no_trifle(cls, value: float | None) -> float | None:
+        return _zero_or(value, LEAST_COST)
 
     @model_validator(mode="after")
     def _one_way(self) -> WhatIf:
@@ -98,6 +101,12 @@ class WhatIf(CategoryTerms):
             demand_factor=self.demand_factor,
             terms={name: value for name, value in terms.items() if value is not None},
         )
+
+
+def _zero_or(value: float | None, least: float) -> float | None:
+    if value is not None and 0 < value < least:
+        raise ValueError(f"is neither 0 nor at least {least:g}")
+    return value
 
 
 _ROW = {name: value for name, value in EXAMPLE.items() if name in PlanFigures.model_fields}
