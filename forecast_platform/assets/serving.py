@@ -11,7 +11,9 @@ import dagster as dg
 from forecast_platform.assets.catalog import add_figures
 from forecast_platform.assets.daily_report import newest_follows
 from forecast_platform.assets.scope import TenantScope, day_range
+from forecast_platform.assets.served_accuracy import refresh_sums
 from forecast_platform.assets.served_forecasts import refresh
+from forecast_platform.assets.served_plan import keep_inputs, newest_inputs
 from forecast_platform.days import days_between
 from forecast_platform.io_managers.fence import run_fence
 from forecast_platform.io_managers.retries import retrying
@@ -59,12 +61,16 @@ def build_serving_asset(scope: TenantScope) -> dg.AssetsDefinition:
 
 
 def _serve(context: dg.AssetExecutionContext, scope: TenantScope, first, last) -> None:
-    begun, days, changed = time.monotonic(), days_between(first, last), 0
+    begun, days, changed, scored = time.monotonic(), days_between(first, last), 0, 0
+
+    inputs = newest_inputs(scope)
 
     def bring_up_to_date(session: Session) -> None:
-        nonlocal changed
+        nonlocal changed, scored
         session.lock(NAME)
-        changed = refresh(session)
+        changed, scored = refresh(session), refresh_sums(session)
+        if inputs is not None:
+            keep_inputs(session, inputs)
         published = session.logged("publications", first, last)
         states = {}
         for day in days:
@@ -73,7 +79,7 @@ def _serve(context: dg.AssetExecutionContext, scope: TenantScope, first, last) -
         session.log_days(NAME, states)
 
     scope.warehouse.repeat(bring_up_to_date, fence=run_fence(context.instance, context.run_id))
-    figures = {"series_changed": changed}
+    figures = {"series_changed": changed, "days_scored": scored}
     if scope.warehouse.backend == "duckdb":
         from forecast_platform.io_managers.serving_copy import write_copy
 

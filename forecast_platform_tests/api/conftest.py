@@ -29,6 +29,14 @@ LAST_ORIGIN = day(HISTORY + ORIGINS - 1)
 TODAY = day(HISTORY + ORIGINS)
 SECRET = "0f6a2c9b41d87e35" * 2
 
+STOCK = {
+    "inventory_levels": ("snapshot_date", "sku", "location", "on_hand"),
+    "items": ("valid_from", "sku", "location", "category", "supplier", "unit_cost", "moq", "service_level", "policy"),
+    "suppliers": ("valid_from", "supplier", "order_days", "transit_days", "transit_std_days", "review_period_days"),
+    "open_orders": ("known_from", "order_id", "sku", "location", "quantity", "ordered_on", "expected_on"),
+}
+"""Facts of stock, and the columns that are told of each."""
+
 
 @dataclass
 class Served:
@@ -65,9 +73,39 @@ class Served:
         return self.keys.create(self.tenant, name="test", scopes=scopes or (Scope.READ,), **named)[1]
 
 
+def stock_facts(folder: Path) -> dict[str, dict]:
+    """Sources of stock, items, suppliers and open orders, told of once."""
+    counted, told = day(HISTORY), day(0)
+    rows = {
+        "inventory_levels": [
+            *((counted, f"sku {n}", place, 9 + 40 * n) for n in range(4) for place in ("north", "south") if n + 1 < 4),
+            *((day(HISTORY + 1), f"sku {n}", "north", 2 + n) for n in range(2)),
+            (counted, "größe 41 & co", "north", 0),
+            (counted, "=warmer", "north", 7),
+        ],
+        "items": [
+            (told, "sku 0", "all", "cold", "=s", 2, 12, 0.9, ""),
+            (told, "sku 1", "all", "warm", "t", 3, "", "", "fixed_quantity"),
+            (told, "sku 2", "all", "warm", "t", 1.5, "", 0.8, "newsvendor"),
+            (told, "größe 41 & co", "all", "warm", "", 4, 5, "", ""),
+        ],
+        "suppliers": [(told, "=s", 1, 3, 1.5, 3), (told, "t", 1, 1, "", 1)],
+        "open_orders": [(counted, "late", "sku 0", "north", 3, counted, day(HISTORY + ORIGINS + 1))],
+    }
+    sources = {}
+    for name, columns in STOCK.items():
+        (folder / name).mkdir(parents=True)
+        lines = [",".join(columns), *(",".join(map(str, row)) for row in rows[name])]
+        (folder / name / "first.csv").write_text("\n".join(lines) + "\n")
+        where = {"kind": "files", "url": str(folder / name), "pattern": "*.csv", "settle_seconds": 0}
+        sources[name] = where | {"columns": {column: column for column in columns}}
+    return sources
+
+
 def load_shop(folder: Path, url: str, name: str) -> Served:
     """A shop with a few weeks of sales and three origins, made in one run as a command makes them."""
-    shop = Shop(folder, url, name=name, settings=SETTINGS)
+    planned = {"facts": stock_facts(folder / "stock"), "inventory": {"count_lasts_days": 30, "dead_stock_days": 20}}
+    shop = Shop(folder, url, name=name, settings=SETTINGS | planned)
     lines = sales_lines(day(0), LAST_ORIGIN)
     lines += [f"u{n},{day(n)},größe 41 & co,north,2,1.00,u{n}" for n in range(HISTORY + ORIGINS)]
     shop.put("history.csv", lines)
@@ -124,10 +162,26 @@ def open_app() -> Iterator[Callable[..., tuple[FastAPI, Callable[..., TestClient
         yield start
 
 
+@pytest.fixture(scope="session")
+def readers() -> Iterator[Callable[[Served], TestClient]]:
+    """A client of each loaded shop, of one application for all tests: building it costs more than most requests."""
+    made: dict[Path, TestClient] = {}
+    with ExitStack() as opened:
+
+        def of(served: Served) -> TestClient:
+            if served.folder not in made:
+                headers = {"Authorization": f"Bearer {served.key()}"}
+                client = TestClient(create_app(served.settings), headers=headers, raise_server_exceptions=False)
+                made[served.folder] = opened.enter_context(client)
+            return made[served.folder]
+
+        yield of
+
+
 @pytest.fixture
-def client(served: Served, open_app: Callable) -> TestClient:
+def client(served: Served, readers: Callable[[Served], TestClient]) -> TestClient:
     """A client that may read the loaded shop."""
-    return open_app(served.settings)[1](served.key())
+    return readers(served)
 
 
 def in_days(count: int) -> date:

@@ -57,6 +57,11 @@ class CopyReading(TenantReading):
             yield DuckDBSession(self._warehouse, cursor)
         except duckdb.IOException as error:
             raise WarehouseUnavailable(f"{self._folder}: {error}") from error
+        except duckdb.CatalogException as error:
+            # A table that dbt makes is not there before its first run.
+            raise WarehouseUnavailable(
+                f"tenant {self._warehouse.tenant!r} has nothing to be read yet: {error}"
+            ) from error
         finally:
             cursor.close()
 

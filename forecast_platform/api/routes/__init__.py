@@ -3,6 +3,25 @@
 A path with a parameter takes everything that fits: where two fit, as ``/inventory/exceptions`` and
 ``/inventory/{sku}``, the particular one is declared first."""
 
-from forecast_platform.api.routes import forecasts, service
+from forecast_platform.api.routes import (
+    audits,
+    forecast_lists,
+    forecasts,
+    inventory,
+    inventory_reports,
+    series,
+    service,
+    what_if,
+)
 
-ROUTERS = (forecasts.router, forecasts.alias, service.router)
+ROUTERS = (
+    forecast_lists.router,
+    audits.router,
+    forecasts.router,
+    forecasts.alias,
+    series.router,
+    inventory_reports.router,
+    inventory.router,
+    what_if.router,
+    service.router,
+)
