@@ -26,7 +26,6 @@ from forecast_platform.io_managers.retries import retrying
 from forecast_platform.sources.base import Source
 from forecast_platform.sources.bundles import clear
 from forecast_platform.sources.facts import facts_of
-from forecast_platform.sources.inbox import ASSET
 from forecast_platform.sources.landing import LandedBatch, land, landed_frame
 from forecast_platform.sources.opening import open_source
 
@@ -92,9 +91,9 @@ def take_in(
         _record(scope, new)
     if newest and newest != since:
         landing.reach(asset, newest)
-    if asset == ASSET and scope.tenant.source.kind == "events":
+    if scope.source(asset).kind == "events":
         with scope.warehouse.reading() as session:
-            clear(landing, {digest for (digest,) in session.execute(RECORDED, {"asset": asset})})
+            clear(landing, {digest for (digest,) in session.execute(RECORDED, {"asset": asset})}, asset)
     return new
 
 

@@ -20,7 +20,8 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from forecast_platform.sources.base import Arrival, Format, SourceError, SourceUnavailable, resolve_url
-from forecast_platform.sources.shapes import Folder, Rows
+from forecast_platform.sources.places import Folder
+from forecast_platform.sources.shapes import Rows
 
 _log = logging.getLogger(__name__)
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".filepart", ".swp", "~")

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from forecast_platform.sources.base import Source
 from forecast_platform.sources.batches import Landing
 from forecast_platform.sources.demo_settings import DemoSource
-from forecast_platform.sources.shapes import EventsSales, Folder, Query, Rows
+from forecast_platform.sources.places import Folder, Posted, Query
+from forecast_platform.sources.shapes import Rows
 
 
 def open_source(
@@ -44,7 +45,7 @@ def open_source(
         from forecast_platform.sources.sql import SqlSource
 
         return SqlSource(name=settings.name or asset, query=settings, rows=settings, variables=variables or {})
-    if isinstance(settings, EventsSales):
+    if isinstance(settings, Posted):
         from forecast_platform.sources.bundles import EventSource
 
         return EventSource(name=settings.name or asset, rows=settings, landing=landing)

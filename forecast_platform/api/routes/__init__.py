@@ -3,6 +3,11 @@
 A path with a parameter takes everything that fits: where two fit, as ``/inventory/exceptions`` and
 ``/inventory/{sku}``, the particular one is declared first."""
 
-from forecast_platform.api.routes import forecasts, service
+from forecast_platform.api.routes import forecasts, sales, service
 
-ROUTERS = (forecasts.router, forecasts.alias, service.router)
+ROUTERS = (
+    forecasts.router,
+    forecasts.alias,
+    sales.router,
+    service.router,
+)
