@@ -41,7 +41,11 @@ class FactsShop(Shop):
 
 def sent_to(new_shop: Callable[..., Shop], backend: str, **settings) -> Served:
     """A tenant that takes what is sent, known to the API by its settings."""
-    shop = new_shop(backend, FactsShop, **settings)
+    return known_to_the_api(new_shop(backend, FactsShop, **settings))
+
+
+def known_to_the_api(shop: Shop) -> Served:
+    """A shop with the file that the API reads its settings from."""
     file = shop.folder / "tenants" / shop.name / "defs.yaml"
     file.parent.mkdir(parents=True)
     kind = {"type": "forecast_platform.pipeline.ForecastPipeline", "attributes": shop.attributes}
