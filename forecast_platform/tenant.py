@@ -14,7 +14,8 @@ from forecast_platform.alerts.settings import Alerts
 from forecast_platform.forecasting import model_specs
 from forecast_platform.inventory.settings import Inventory
 from forecast_platform.retention import Prunable, too_short
-from forecast_platform.sources.shapes import FactSources, SalesSource
+from forecast_platform.sources.shapes import EventsSales, FactSources, SalesSource
+from forecast_platform.sources.shopify import Shopify
 
 FactName = Literal["items", "locations", "suppliers", "plan", "covariates", "inventory_levels", "open_orders"]
 FACTS: tuple[FactName, ...] = (
@@ -151,6 +152,7 @@ class Tenant(BaseModel):
     )
     source: SalesSource = Field(description="where sales come from")
     facts: FactSources = Field(FactSources(), description="where the facts beside sales come from")
+    shopify: Shopify | None = Field(None, description="the Shopify shop whose webhooks bring sales")
     covariate_defaults: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
         {}, description="value of a covariate on a day without a row; default: 0, or its recent mean if measured daily"
     )
@@ -222,6 +224,19 @@ class Tenant(BaseModel):
             raise ValueError(
                 f"champion_window ({self.champion_window}) is shorter than publication.rolling_days and for_days need"
                 f" ({needed}): no model could ever follow the default"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shop(self) -> Self:
+        if self.shopify is None:
+            return self
+        if not isinstance(self.source, EventsSales):
+            raise ValueError(f"shopify goes with a source of kind events; this one is of kind {self.source.kind}")
+        columns = self.source.columns
+        if not isinstance(columns.event_id, str) or columns.sold_at is None or columns.updated_at is None:
+            raise ValueError(
+                "shopify needs source.columns with one event_id, sold_at and updated_at: an order's newest state counts"
             )
         return self
 

@@ -26,7 +26,7 @@ def open_source(
         settings: one of the unions of ``shapes``: ``SalesSource``, ``ItemsSource``, …
         timezone: IANA zone of the tenant.
         variables: fill ``${NAME}`` in URLs.
-        landing: where posted events wait; needed to find those, and for nothing else.
+        landing: where posted events and uploaded files wait; needed to find those, and for nothing else.
 
     Raises:
         ValueError: the settings are those of another asset.
@@ -40,7 +40,9 @@ def open_source(
     if isinstance(settings, Folder):
         from forecast_platform.sources.files import FileSource
 
-        return FileSource(name=settings.name or asset, folder=settings, rows=settings, variables=variables or {})
+        return FileSource(
+            name=settings.name or asset, folder=settings, rows=settings, variables=variables or {}, landing=landing
+        )
     if isinstance(settings, Query):
         from forecast_platform.sources.sql import SqlSource
 

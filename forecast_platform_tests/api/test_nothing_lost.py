@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -25,7 +25,7 @@ from forecast_platform_tests.conftest import PostgresServer
 pytestmark = pytest.mark.slow
 
 SENDERS, EVENTS, KILLS = 3, 40, 3
-SECONDS_UNDER_LOAD = 1.5
+BATCHES_BETWEEN = 10
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 
 
@@ -41,7 +41,7 @@ class Sender:
 
     def run(self) -> None:
         number = 0
-        with httpx.Client(headers=self._headers, timeout=30) as client:
+        with httpx.Client(headers=self._headers, timeout=300) as client:
             while not self._stop.is_set():
                 number += 1
                 self._send(client, f"{self.name}-{number}")
@@ -102,13 +102,13 @@ def test_what_was_answered_202_is_a_sale_exactly_once(till: Served, own_server: 
         sending = [pool.submit(each.run) for each in senders]
         try:
             for _ in range(KILLS):
-                time.sleep(SECONDS_UNDER_LOAD * random.uniform(0.5, 1.5))
+                _until_more_is_answered(senders)
                 server.end(signal.SIGKILL)
                 server.start()
             if own_server is not None:
-                time.sleep(SECONDS_UNDER_LOAD)
+                _until_more_is_answered(senders)
                 own_server.control("-m", "immediate", "restart")
-            time.sleep(SECONDS_UNDER_LOAD)
+            _until_more_is_answered(senders)
         finally:
             stop.set()
         for each in sending:
@@ -121,6 +121,15 @@ def test_what_was_answered_202_is_a_sale_exactly_once(till: Served, own_server: 
     assert len(sales) == len(set(sales))
     assert answered <= set(sales) <= sent
     assert till.warehouse.read("select * from sales_rejects").empty
+
+
+def _until_more_is_answered(senders: Sequence[Sender]) -> None:
+    """Wait until some batches more were answered, and then for any part of the next one."""
+    before, until = sum(len(each.answered) for each in senders), time.monotonic() + 300
+    while sum(len(each.answered) for each in senders) < before + BATCHES_BETWEEN * EVENTS:
+        assert time.monotonic() < until, [each.statuses for each in senders]
+        time.sleep(0.01)
+    time.sleep(random.uniform(0, 0.1))
 
 
 def _today() -> date:

@@ -3,11 +3,13 @@
 A path with a parameter takes everything that fits: where two fit, as ``/inventory/exceptions`` and
 ``/inventory/{sku}``, the particular one is declared first."""
 
-from forecast_platform.api.routes import forecasts, sales, service
+from forecast_platform.api.routes import forecasts, sales, service, uploads, webhooks
 
 ROUTERS = (
     forecasts.router,
     forecasts.alias,
     sales.router,
+    uploads.router,
+    webhooks.router,
     service.router,
 )
