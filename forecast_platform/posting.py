@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.settings import SettingsError
 from forecast_platform.sources.inbox import Receipt, post
-from forecast_platform.sources.shapes import EventsInventory, EventsSales
+from forecast_platform.sources.shapes import EventsActuals, EventsInventory, EventsSales
 
 
 class NoInbox(SettingsError):
@@ -59,6 +59,33 @@ def post_counts(scope: TenantScope, counts: Iterable[Any]) -> Receipt:
     from dagster._time import get_current_datetime
 
     return post(scope.landing, shape_of_counts(scope), counts, get_current_datetime())
+
+
+def shape_of_totals(scope: TenantScope) -> EventsActuals:
+    """How the totals look that people give for a tenant's days.
+
+    Raises:
+        NoInbox: it takes none.
+    """
+    source = scope.tenant.facts.actual_overrides
+    if source is None:
+        raise NoInbox(
+            f"tenant {scope.name!r} takes no totals of days; one with `facts: {{actual_overrides: {{kind: events}}}}`"
+            " does"
+        )
+    return source
+
+
+def post_totals(scope: TenantScope, totals: Iterable[Any]) -> Receipt:
+    """Keep totals of days durably, as ``post_events`` keeps sales.
+
+    Raises:
+        NoInbox: the tenant takes none.
+        OSError: they could not be kept, and may be posted again.
+    """
+    from dagster._time import get_current_datetime
+
+    return post(scope.landing, shape_of_totals(scope), totals, get_current_datetime())
 
 
 def post_events(scope: TenantScope, events: Iterable[Any]) -> Receipt:

@@ -17,9 +17,12 @@ from forecast_platform.retention import Prunable, too_short
 from forecast_platform.sources.shapes import EventsSales, FactSources, SalesSource
 from forecast_platform.sources.shopify import Shopify
 
-FactName = Literal["items", "locations", "suppliers", "plan", "covariates", "inventory_levels", "open_orders"]
+FactName = Literal[
+    "items", "locations", "suppliers", "plan", "covariates", "inventory_levels", "open_orders", "actual_overrides"
+]
 FACTS: tuple[FactName, ...] = (
     *("items", "locations", "suppliers", "plan", "covariates", "inventory_levels", "open_orders"),
+    "actual_overrides",
 )
 """The facts beside sales, in the order in which they are made."""
 
@@ -299,5 +302,5 @@ class Tenant(BaseModel):
     def fact_source(self, name: FactName):
         """The source of a fact table, or ``None``. The generator brings its own unless another is named."""
         given = getattr(self.facts, name)
-        own = self.source.kind == "demo" and name != "covariates"
+        own = self.source.kind == "demo" and name not in ("covariates", "actual_overrides")
         return self.source if given is None and own else given

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 
 from forecast_platform.sources.columns import (
+    ActualColumns,
     Columns,
     CovariateColumns,
     InventoryColumns,
@@ -178,6 +179,13 @@ class InventoryRows(Rows):
     columns: InventoryColumns = Field(description="our names of columns: the source's")
 
 
+class ActualRows(Rows):
+    """How rows of a day's totals look that count instead of its sales."""
+
+    asset: ClassVar[str] = "actual_overrides"
+    columns: ActualColumns = Field(description="our names of columns: the source's")
+
+
 class OpenOrderRows(Rows):
     """How rows of open orders look."""
 
@@ -249,6 +257,10 @@ def _our_names_of_stock() -> InventoryColumns:
     return InventoryColumns.model_validate({name: name for name in InventoryColumns.model_fields})
 
 
+def _our_names_of_totals() -> ActualColumns:
+    return ActualColumns.model_validate({name: name for name in set(ActualColumns.model_fields) - {"updated_at"}})
+
+
 class EventsSales(_Events, SalesRows):
     """Sales that are posted as JSON objects; ``columns`` are the names of their fields."""
 
@@ -269,7 +281,15 @@ class EventsInventory(_Events, InventoryRows):
     )
 
 
-Events = EventsSales | EventsInventory
+class EventsActuals(_Events, ActualRows):
+    """Totals of days that are sent to the API, and withdrawn there."""
+
+    columns: ActualColumns = Field(
+        default_factory=_our_names_of_totals, description="our names of columns: the fields of what is sent"
+    )
+
+
+Events = EventsSales | EventsInventory | EventsActuals
 
 
 class FilesItems(_Files, ItemRows):
@@ -349,3 +369,6 @@ class FactSources(Settings):
     covariates: CovariatesSource | None = Field(None, description="the tenant's own: marketing, weather, events, ...")
     inventory_levels: InventorySource | None = Field(None, description="stock at the end of a day")
     open_orders: OpenOrdersSource | None = Field(None, description="purchase orders and when they are delivered")
+    actual_overrides: EventsActuals | None = Field(
+        None, description="a day's totals that people send and that count instead of its sales"
+    )

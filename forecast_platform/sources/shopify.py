@@ -10,6 +10,7 @@ the day of the refund. So a refund that is told twice, in a webhook of its own a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Any, Literal
 
@@ -101,9 +102,7 @@ def _refunded(refund: Mapping, shop: Shopify, *, order: Mapping | None) -> Itera
         yield {
             "event_id": f"shopify-refund-{_need(back, 'id')}",
             "sold_at": created,
-            "updated_at": created
-            if order is None
-            else max(str(created), str(_need(order, "updated_at")), key=_instant),
+            "updated_at": created if order is None else _later(created, _need(order, "updated_at")),
             "sku": line.get("sku"),
             "location": _location(back.get("location_id") if order is None else order.get("location_id"), shop),
             "quantity": -_whole(back, "quantity"),
@@ -113,13 +112,19 @@ def _refunded(refund: Mapping, shop: Shopify, *, order: Mapping | None) -> Itera
         }
 
 
-def _instant(text: str) -> float:
-    from datetime import datetime
+def _later(created: object, updated: object) -> str:
+    """When an order told of a refund: after the refund's own webhook, also where both bear the same second."""
+    return max(_instant(created) + timedelta(seconds=1), _instant(updated)).isoformat()
 
+
+def _instant(text: object) -> datetime:
     try:
-        return datetime.fromisoformat(text).timestamp()
+        found = datetime.fromisoformat(str(text))
     except ValueError as error:
-        raise Unfit(f"{text[:40]!r} is no time") from error
+        raise Unfit(f"{str(text)[:40]!r} is no time") from error
+    if found.tzinfo is None:
+        raise Unfit(f"{str(text)[:40]!r} has no zone")
+    return found
 
 
 def _refunded_units(refunds: list[Mapping]) -> dict[str, int]:

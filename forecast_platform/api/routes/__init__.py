@@ -3,12 +3,14 @@
 A path with a parameter takes everything that fits: where two fit, as ``/inventory/exceptions`` and
 ``/inventory/{sku}``, the particular one is declared first."""
 
-from forecast_platform.api.routes import forecasts, sales, service, uploads, webhooks
+from forecast_platform.api.routes import actuals, forecasts, sales, service, uploads, webhooks
 
 ROUTERS = (
     forecasts.router,
     forecasts.alias,
     sales.router,
+    actuals.router,
+    actuals.reading,
     uploads.router,
     webhooks.router,
     service.router,
