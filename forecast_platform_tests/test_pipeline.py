@@ -40,7 +40,7 @@ MADE = {
     *("forecasts", "forecast_errors", "error_sums"),
     *("demand_classes", "forecast_intervals", "interval_scores", "champions", "publications", "published_sums"),
     *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
-    "daily_report",
+    *("daily_report", "serving"),
 }
 
 

@@ -170,8 +170,8 @@ class Requires:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
 
-    def __call__(self, request: Request) -> Principal:
-        principal = principal_of(request)
+    async def __call__(self, request: Request) -> Principal:
+        principal = await principal_of(request)
         if self.scope not in principal.scopes:
             log.warning(
                 "%s lacks the scope %s",
@@ -183,7 +183,7 @@ class Requires:
         return principal
 
 
-def principal_of(request: Request) -> Principal:
+async def principal_of(request: Request) -> Principal:
     """Who is asking. (A route that is public by mistake has nobody, and answers 401.)"""
     principal = request.scope.get("principal")
     if principal is None:
@@ -201,7 +201,7 @@ class TenantAccess:
     platform: Platform
 
 
-def tenant_access(request: Request, principal: Annotated[Principal, Depends(principal_of)]) -> TenantAccess:
+async def tenant_access(request: Request, principal: Annotated[Principal, Depends(principal_of)]) -> TenantAccess:
     """The caller's own tenant.
 
     Raises:
@@ -209,7 +209,7 @@ def tenant_access(request: Request, principal: Annotated[Principal, Depends(prin
     """
     platform: Platform = request.app.state.platform
     try:
-        tenant = platform.tenant(principal.tenant)
+        tenant = platform.known(principal.tenant) or await anyio.to_thread.run_sync(platform.tenant, principal.tenant)
     except SettingsError as error:
         log.error("tenant %s of %s: %s", principal.tenant, principal.subject, error)
         raise Problem(403, "tenant-unknown", "the tenant of this credential is not served here") from error

@@ -18,6 +18,9 @@ MEDIA_TYPE = "application/json"
 LATEST = "private, no-cache"
 """``Cache-Control`` of what may be newer a moment later: kept, and asked for again with its ETag."""
 
+VARY = "Authorization, X-API-Key, Accept"
+"""What an answer depends on beside its URL."""
+
 SETTLED = "private, max-age=86400, immutable"
 """Of what never changes, as what was published up to a moment that has passed."""
 
@@ -66,7 +69,7 @@ def answer_bytes(
 ) -> Response:
     """As ``answer``, of a body that is ready."""
     etag = etag or etag_of(body)
-    told = {"ETag": etag, "Cache-Control": cache, "Vary": "Authorization, X-API-Key, Accept", **(headers or {})}
+    told = {"ETag": etag, "Cache-Control": cache, "Vary": VARY, **(headers or {})}
     if matches(request.headers.get("if-none-match"), etag):
         return Response(None, 304, told)
     return Response(body, status, told, media_type)

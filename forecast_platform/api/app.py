@@ -26,6 +26,7 @@ from forecast_platform.api.access import (
     unguarded,
 )
 from forecast_platform.api.edge import Bounded, Observed
+from forecast_platform.api.hot import HotForecasts
 from forecast_platform.api.metrics import Metrics
 from forecast_platform.api.platform import Platform
 from forecast_platform.api.problems import ProblemDetails
@@ -76,6 +77,7 @@ def create_app(
         app.include_router(router)
     problems.install(app)
     # The last that is added is the outermost.
+    app.add_middleware(HotForecasts, platform=platform, latest=app.state.latest)
     app.add_middleware(Access, gate=Gate(authenticators(platform), remembered_seconds=remembered_seconds))
     app.add_middleware(Bounded, most=settings.api_body_bytes)
     _allow_origins(app, settings)

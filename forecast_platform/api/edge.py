@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from uuid import uuid4
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forecast_platform.api.metrics import Metrics
@@ -22,11 +22,11 @@ log = logging.getLogger("forecast_platform.api.requests")
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 """What is taken over as a request's id from who asks; anything else gets one of our own."""
 
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-}
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+)
 
 
 class Observed:
@@ -46,10 +46,8 @@ class Observed:
             nonlocal status, begun_answer
             if message["type"] == "http.response.start":
                 status, begun_answer = message["status"], True
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                told = (b"x-request-id", request_id.encode())
+                message = {**message, "headers": [*message.get("headers", ()), told, *SECURITY_HEADERS]}
             await send(message)
 
         try:
@@ -64,7 +62,7 @@ class Observed:
             self._ended(scope, status, time.perf_counter() - begun)
 
     def _ended(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", None) or "none"
+        route = scope.get("route_path") or getattr(scope.get("route"), "path", None) or "none"
         self._metrics.request(scope["method"], route, status, seconds)
         if not log.isEnabledFor(logging.INFO):
             return

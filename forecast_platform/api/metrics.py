@@ -24,6 +24,7 @@ class Metrics:
 
     def __init__(self, *, shared: Path | None = None) -> None:
         self._shared = shared
+        self._of: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "forecast_api_requests", "Requests answered.", ("method", "route", "status"), registry=self.registry
@@ -39,8 +40,12 @@ class Metrics:
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request; ``route`` is the route's own path, never the one that was asked for."""
         method = method if method in KNOWN_METHODS else "other"
-        self.requests.labels(method, route, str(status)).inc()
-        self.seconds.labels(method, route).observe(seconds)
+        counted = self._of.get((method, route, status))
+        if counted is None:
+            counted = self.requests.labels(method, route, str(status)), self.seconds.labels(method, route)
+            self._of[method, route, status] = counted
+        counted[0].inc()
+        counted[1].observe(seconds)
 
     def text(self) -> bytes:
         """All figures, as Prometheus reads them."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
+from datetime import date
 from functools import cached_property
 
 from forecast_platform.api.keys import Keys
@@ -17,6 +19,8 @@ from forecast_platform.state import State
 
 log = logging.getLogger(__name__)
 
+TODAY_SECONDS = 5.0
+
 
 class Platform:
     """Built once a process; opens nothing until it is asked."""
@@ -27,6 +31,7 @@ class Platform:
         self.keys = Keys(self.state)
         self.readings = Readings(settings)
         self._tenants: dict[str, TenantScope] = {}
+        self._today: dict[str, tuple[date, float]] = {}
         self._guard = threading.Lock()
 
     @cached_property
@@ -60,6 +65,18 @@ class Platform:
 
                 self._tenants[name] = load_tenant(name, self.settings)
             return self._tenants[name]
+
+    def known(self, name: str) -> TenantScope | None:
+        """As ``tenant``, of one that was asked for before; without waiting for anything."""
+        return self._tenants.get(name)
+
+    def today(self, name: str) -> date:
+        """A tenant's open day, as it was up to ``TODAY_SECONDS`` ago: the source's mark of a day's end is a file."""
+        day, until = self._today.get(name, (date.min, 0.0))
+        if time.monotonic() >= until:
+            day, until = self.tenant(name).today(), time.monotonic() + TODAY_SECONDS
+            self._today[name] = day, until
+        return day
 
     def tenant_names(self) -> list[str]:
         """The tenants that have a folder."""

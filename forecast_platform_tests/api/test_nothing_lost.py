@@ -59,7 +59,7 @@ class Sender:
                 )
             except httpx.TransportError:
                 self.statuses["away"] += 1
-                time.sleep(0.05)
+                time.sleep(0.5)
                 continue
             self.statuses[answer.status_code] += 1
             if answer.status_code == 202:

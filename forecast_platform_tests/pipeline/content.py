@@ -48,6 +48,7 @@ QUERIES: dict[str, str] = {
         from publications p {VERSION} {NAMED}""",
     "published_latest": f"""
         select l.origin_date, v.digest, sku, location, l.confidence from published_latest l {VERSION} {NAMED}""",
+    "served_forecasts": "select origin_date, sku, location from served_forecasts",
     "items": "select * from items",
     "locations": "select * from locations",
     "suppliers": "select * from suppliers",

@@ -10,7 +10,8 @@ from datetime import date, datetime
 from typing import Any
 
 from forecast_platform.api.reading.base import records
-from forecast_platform.assets.served_forecasts import body_of
+from forecast_platform.api.reading.latest import Served
+from forecast_platform.assets.served_forecasts import body_of, rounded
 from forecast_platform.io_managers.warehouse import Session
 from forecast_platform.tables import QUANTILES
 
@@ -60,8 +61,8 @@ def known_locations(session: Session, sku: str) -> dict[int, str]:
 
 def published(
     session: Session, locations: Mapping[int, str], *, origin: date | None, as_of: datetime | None
-) -> list[tuple[date, bytes]]:
-    """What was published for some series, of an origin, up to a moment or both: each one's origin and answer."""
+) -> list[Served]:
+    """What was published for some series, of an origin, up to a moment or both: each one's answer."""
     if not locations:
         return []
     conditions, asked = "", {}
@@ -73,12 +74,10 @@ def published(
     return _bodies(session, locations, chosen)
 
 
-def of_model(
-    session: Session, locations: Mapping[int, str], model: str, origin: date | None
-) -> list[tuple[date, bytes]]:
+def of_model(session: Session, locations: Mapping[int, str], model: str, origin: date | None) -> list[Served]:
     """A model's newest forecast of an origin, or of its newest one, for some series; it need never have been
     published."""
-    origin = origin or records(session, NEWEST_ORIGIN, {"model": model})[0]["origin"]
+    origin = origin or session.scalar(NEWEST_ORIGIN, {"model": model})
     if origin is None or not locations:
         return []
     session.recall([origin], "forecasts")
@@ -89,8 +88,8 @@ def of_model(
     return _bodies(session, locations, [{**nothing, **versions[row["version_id"]], **row} for row in chosen])
 
 
-def _bodies(session: Session, locations: Mapping[int, str], chosen: Sequence[Row]) -> list[tuple[date, bytes]]:
-    answers: dict[str, tuple[date, bytes]] = {}
+def _bodies(session: Session, locations: Mapping[int, str], chosen: Sequence[Row]) -> list[Served]:
+    answers: dict[str, Served] = {}
     for origin in sorted({row["origin_date"] for row in chosen}):
         rows = [row for row in chosen if row["origin_date"] == origin]
         points, around, why = _ledger(session, origin, rows)
@@ -98,24 +97,23 @@ def _bodies(session: Session, locations: Mapping[int, str], chosen: Sequence[Row
             key = row["version_id"], row["series_id"]
             quantiles = _quantiles(around.get(key, ()), row["calibration_id"])
             location = locations[row["series_id"]]
-            answers[location] = (
-                origin,
-                body_of(
-                    location=location,
-                    origin=origin,
-                    horizons=[day["horizon"] for day in points.get(key, ())],
-                    mean=[day["mean"] for day in points.get(key, ())],
-                    quantiles={
-                        q: [quantiles.get(day["horizon"], {}).get(q) for day in points.get(key, ())] for q in QUANTILES
-                    },
-                    status=[day["status"] for day in points.get(key, ())],
-                    model=row["model"],
-                    version=row["digest"],
-                    confidence=row["confidence"],
-                    published_at=row["published_at"],
-                    explanation=why.get(key),
-                ),
+            days = points.get(key, ())
+            body = body_of(
+                location=location,
+                origin=origin,
+                horizons=[day["horizon"] for day in days],
+                mean=rounded([day["mean"] for day in days]),
+                quantiles={
+                    name: rounded([quantiles.get(day["horizon"], {}).get(name) for day in days]) for name in QUANTILES
+                },
+                status=[day["status"] for day in days],
+                model=row["model"],
+                version=row["digest"],
+                confidence=row["confidence"],
+                published_at=row["published_at"],
+                explanation=why.get(key),
             )
+            answers[location] = Served(location, origin, body)
     return [answers[location] for location in sorted(answers)]
 
 

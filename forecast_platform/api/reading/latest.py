@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
 import anyio
 import anyio.to_thread
+import orjson
 
+from forecast_platform.api.answers import to_json
 from forecast_platform.api.reading.base import Readings, TenantReading
 
 CHECKED_SECONDS = 0.25
@@ -28,11 +31,33 @@ SERVED = "select location, origin_date, body from served_forecasts where sku = :
 
 @dataclass(frozen=True)
 class Served:
-    """The newest publication of one series: ``body`` is a JSON object."""
+    """The forecast of one series: ``body`` is a JSON object that says everything but its age."""
 
     location: str
     origin: date
     body: bytes
+
+    def cut(self, horizon: int) -> Served:
+        """The first days of it."""
+        content = orjson.loads(self.body)
+        content["horizon"] = min(horizon, content["horizon"])
+        for name in ("dates", "mean", "status"):
+            content[name] = content[name][:horizon]
+        content["quantiles"] = {level: each[:horizon] for level, each in content["quantiles"].items()}
+        return Served(self.location, self.origin, to_json(content))
+
+
+def sku_answer(
+    sku: str, found: Iterable[Served], today: date, *, horizon: int | None = None, location: str | None = None
+) -> bytes | None:
+    """The answer about a SKU, as JSON; ``None`` where nothing of what is asked for was found."""
+    wanted = [each for each in found if location is None or each.location == location]
+    if not wanted:
+        return None
+    if horizon is not None:
+        wanted = [each.cut(horizon) for each in wanted]
+    series = b",".join(each.body[:-1] + b',"age_days":%d}' % (today - each.origin).days for each in wanted)
+    return b'{"sku":' + orjson.dumps(sku) + b',"forecasts":[' + series + b"]}"
 
 
 @dataclass

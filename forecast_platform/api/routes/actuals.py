@@ -7,7 +7,6 @@ the doing of the run that the sensor starts.
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Sequence
 from datetime import date
@@ -36,7 +35,7 @@ reading = api_router(Scope.READ, tags=["sending"])
 MOST_TOTALS, MOST_ENTRIES = 200, 500
 MOST_UNITS = 1_000_000
 LONGEST_REASON = 500
-ENTRY = re.compile(r"[0-9a-f]{24}")
+ENTRY = r"^[0-9a-f]{24}$"
 ORIGIN_OF_TIME, END_OF_TIME = date(1990, 1, 1), date(2200, 1, 1)
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME, pattern=TEXT)]
@@ -144,7 +143,9 @@ def withdraw_actual(
     day: Annotated[date, Path(description="The day.", examples=["2026-01-31"])],
     reason: Annotated[Reason, Query(description="Why.", examples=["the till was read"])],
     location: Annotated[Name, Query(description="Where.", examples=["north"])] = EVERYWHERE,
-    author: Annotated[Name | None, Query(description="Who says so; by default whose credential it is.")] = None,
+    author: Annotated[
+        Name | None, Query(description="Who says so; by default whose credential it is.", examples=["Ada"])
+    ] = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Let the events of a day count again. The withdrawal is an entry of its own; where there is nothing to withdraw it
@@ -173,9 +174,12 @@ def list_actuals(
     first: Annotated[date, Query(alias="from", description="From this day.", examples=["2026-01-01"])] = ORIGIN_OF_TIME,
     last: Annotated[date, Query(alias="to", description="Up to this day.", examples=["2026-01-31"])] = END_OF_TIME,
     cursor: Annotated[
-        str | None, Query(pattern=ENTRY.pattern, max_length=24, description="As `next_cursor` had it.")
+        str | None,
+        Query(pattern=ENTRY, max_length=24, description="As `next_cursor` had it.", examples=[ENTRY_EXAMPLE["entry"]]),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_ENTRIES, description="The most entries of one answer.")] = 100,
+    limit: Annotated[
+        int, Query(ge=1, le=MOST_ENTRIES, description="The most entries of one answer.", examples=[100])
+    ] = 100,
 ) -> Response:
     """All entries on record, the newest first, withdrawals and what was replaced among them. An entry is on record once
     the run has taken it in."""

@@ -7,17 +7,17 @@ from datetime import UTC, date
 from typing import Any
 
 import anyio.to_thread
-import orjson
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from forecast_platform.api.access import Here, TenantAccess
-from forecast_platform.api.answers import LATEST, answer_bytes, to_json
+from forecast_platform.api.answers import answer_bytes
 from forecast_platform.api.keys import Scope
 from forecast_platform.api.parameters import AsOf, Horizon, Location, Model, Origin, Sku
 from forecast_platform.api.problems import RESPONSES, Problem
 from forecast_platform.api.reading.forecasts import known_locations, of_model, published
+from forecast_platform.api.reading.latest import Served, sku_answer
 from forecast_platform.api.routing import api_router
 
 TAGS = ["forecasts"]
@@ -102,20 +102,19 @@ async def forecast(
     `origin` asks for that of a past day, `model` for another model's (of `origin`, or its newest), `as_of` for what was
     published at a moment. What comes back for a moment that has passed never changes.
     """
+    found: Sequence[Served]
     if origin is None and model is None and as_of is None:
-        found = [(each.origin, each.body) for each in await request.app.state.latest.of(at.principal.tenant, sku)]
+        found = await request.app.state.latest.of(at.principal.tenant, sku)
     else:
         _require_askable(model, as_of)
         found = await anyio.to_thread.run_sync(_on_record, at, sku, origin, model, as_of)
-    found = _narrowed(found, horizon=horizon, location=location)
-    if not found:
+    today = at.platform.today(at.principal.tenant)
+    content = sku_answer(sku, found, today, horizon=horizon, location=location)
+    if content is None:
         raise Problem(
             404, "unknown-forecast", "no such forecast is on record; GET /api/v1/forecasts lists what there is"
         )
-    today = at.tenant.today()
-    series = b",".join(body[:-1] + b',"age_days":%d}' % (today - day).days for day, body in found)
-    content = b'{"sku":' + orjson.dumps(sku) + b',"forecasts":[' + series + b"]}"
-    return answer_bytes(request, content, cache=LATEST)
+    return answer_bytes(request, content)
 
 
 def _require_askable(model: str | None, as_of: Any) -> None:
@@ -125,33 +124,12 @@ def _require_askable(model: str | None, as_of: Any) -> None:
         raise Problem(422, "invalid-request", "as_of needs a zone, as in 2026-02-01T06:00:00Z")
 
 
-def _on_record(
-    at: TenantAccess, sku: str, origin: date | None, model: str | None, as_of: Any
-) -> list[tuple[date, bytes]]:
+def _on_record(at: TenantAccess, sku: str, origin: date | None, model: str | None, as_of: Any) -> list[Served]:
     with at.reading.session() as session:
         locations = known_locations(session, sku)
         if model is not None:
             return of_model(session, locations, model, origin)
         return published(session, locations, origin=origin, as_of=as_of and as_of.astimezone(UTC))
-
-
-def _narrowed(
-    found: Sequence[tuple[date, bytes]], *, horizon: int | None, location: str | None
-) -> list[tuple[date, bytes]]:
-    if horizon is None and location is None:
-        return list(found)
-    narrowed = []
-    for origin, body in found:
-        content = orjson.loads(body)
-        if location is not None and content["location"] != location:
-            continue
-        if horizon is not None:
-            content["horizon"] = min(horizon, content["horizon"])
-            for name in ("dates", "mean", "status"):
-                content[name] = content[name][:horizon]
-            content["quantiles"] = {level: each[:horizon] for level, each in content["quantiles"].items()}
-        narrowed.append((origin, to_json(content)))
-    return narrowed
 
 
 def _declare(on: APIRouter, path: str, *, operation_id: str) -> None:
