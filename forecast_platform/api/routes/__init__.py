@@ -3,7 +3,7 @@
 A path with a parameter takes everything that fits: where two fit, as ``/inventory/exceptions`` and
 ``/inventory/{sku}``, the particular one is declared first."""
 
-from forecast_platform.api.routes import actuals, forecasts, sales, service, uploads, webhooks
+from forecast_platform.api.routes import actuals, forecasts, sales, service, shopify_orders, uploads
 
 ROUTERS = (
     forecasts.router,
@@ -12,6 +12,6 @@ ROUTERS = (
     actuals.router,
     actuals.reading,
     uploads.router,
-    webhooks.router,
+    shopify_orders.router,
     service.router,
 )
