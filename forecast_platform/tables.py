@@ -686,7 +686,7 @@ actual_overrides = _table(
     _required("entry", Text),
     Column("units", QUANTITY),
     _required("author", Text),
-    _required("reason", Text),
+    _required("because", Text),
     key=("sale_date", "sku", "location", "entry"),
     partition="sale_date",
     enforce_key=False,

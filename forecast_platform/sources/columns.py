@@ -146,7 +146,7 @@ class ActualColumns(Columns):
     entry: str = Field(description="name of the entry; of two of a series and day the greater one holds")
     units: str = Field(description="the day's total; empty withdraws the entries before")
     author: str = Field(description="who says so")
-    reason: str = Field(description="why")
+    because: str = Field(description="why")
 
 
 class OpenOrderColumns(Columns):

@@ -120,7 +120,8 @@ def test_what_was_answered_202_is_a_sale_exactly_once(till: Served, own_server: 
     sales = till.warehouse.read("select event_id from raw_sales")["event_id"].tolist()
     assert len(sales) == len(set(sales))
     assert answered <= set(sales) <= sent
-    assert till.warehouse.read("select * from sales_rejects").empty
+    # A batch that was kept and not answered came again: of its events one state each counts.
+    assert till.warehouse.read("select * from sales_rejects where reason not like 'ignored%'").empty
 
 
 def _until_more_is_answered(senders: Sequence[Sender]) -> None:

@@ -40,7 +40,10 @@ ORIGIN_OF_TIME, END_OF_TIME = date(1990, 1, 1), date(2200, 1, 1)
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME, pattern=TEXT)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_REASON, pattern=TEXT)]
-FIELDS = {name: name for name in ("entry", "sku", "location", "units", "author", "reason")} | {"sale_date": "day"}
+FIELDS = {name: name for name in ("entry", "sku", "location", "units", "author")} | {
+    "sale_date": "day",
+    "because": "reason",
+}
 """Fields of what is kept, and those of an entry."""
 
 ENTRY_EXAMPLE = {

@@ -17,7 +17,7 @@ def upgrade() -> None:
         sa.Column("entry", sa.Text(), autoincrement=False, nullable=False),
         sa.Column("units", sa.Numeric(precision=18, scale=4), nullable=True),
         sa.Column("author", sa.Text(), autoincrement=False, nullable=False),
-        sa.Column("reason", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("because", sa.Text(), autoincrement=False, nullable=False),
         comment="Totals of a day that people have given for a series: they count instead of its events. The newest `entry` of a series and day holds; one without units withdraws those before it. Entries are added and never changed.",
     )
     if op.get_bind().dialect.name == "postgresql":
