@@ -53,7 +53,7 @@ class CopyReading(TenantReading):
         cursor = self._current().cursor()
         try:
             cursor.execute(f'use "{self._warehouse.tenant}"')
-            cursor.execute("begin transaction")
+            cursor.execute("begin transaction read only")
             yield DuckDBSession(self._warehouse, cursor)
         except duckdb.IOException as error:
             raise WarehouseUnavailable(f"{self._folder}: {error}") from error
