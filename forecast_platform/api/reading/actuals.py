@@ -11,7 +11,7 @@ from forecast_platform.io_managers.warehouse import Session
 KNOWN = "select count(*) as n from series where sku = :sku and location = :location"
 SOLD = "select count(*) as n from daily_sales where sale_date = :day and sku = :sku and location = :location"
 ENTRIES = """
-    select entry, sku, location, sale_date, units, author, because as reason from actual_overrides
+    select entry, sku, location, sale_date as day, units, author, because as reason from actual_overrides
     where sale_date between :first and :last and sku = :sku{conditions}
     order by entry desc limit :most
 """

@@ -189,8 +189,7 @@ def list_actuals(
     _require_taken(at)
     with at.reading.session() as session:
         found = entries(session, sku, location=location, first=first, last=last, before=cursor, most=limit + 1)
-    more = found[:limit]
-    items = [{**each, "day": each.pop("sale_date")} for each in more]
+    items = found[:limit]
     return answer(request, {"items": items, "next_cursor": items[-1]["entry"] if len(found) > limit else None})
 
 
