@@ -17,6 +17,7 @@ from forecast_platform.io_managers.fence import run_fence
 from forecast_platform.io_managers.retries import retrying
 from forecast_platform.io_managers.warehouse import PartitionState, Session
 from forecast_platform.partitions import DayWindow
+from forecast_platform.tables import served_forecasts
 
 NAME = "serving"
 CODE_VERSION = "1"
@@ -37,6 +38,7 @@ def build_serving_asset(scope: TenantScope) -> dg.AssetsDefinition:
     @dg.asset(
         key=scope.key(NAME),
         deps=[dg.AssetDep(scope.key(name), partition_mapping=DayWindow(0, 0)) for name in read],
+        metadata={"serves": served_forecasts.name},
         code_version=CODE_VERSION,
         group_name=scope.name,
         kinds={"python", scope.settings.backend},

@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
+from datetime import date
 from typing import Any
 
 from forecast_platform.io_managers.statements import Query
 from forecast_platform.io_managers.warehouse import Parameters, Session, open_warehouse
 from forecast_platform.settings import Settings
+
+SERVED = "select location, origin_date, body from served_forecasts where sku = :sku order by location"
 
 
 class TenantReading(ABC):
@@ -22,6 +25,15 @@ class TenantReading(ABC):
         Raises:
             WarehouseUnavailable: the data is not to be had just now: the API answers 503 by itself.
         """
+
+    def served(self, sku: str) -> list[tuple[str, date, str]]:
+        """Location, origin and body of what ``served_forecasts`` has of a SKU: the hot read's one question.
+
+        Raises:
+            WarehouseUnavailable: as ``session``.
+        """
+        with self.session() as session:
+            return session.execute(SERVED, {"sku": sku})
 
     @abstractmethod
     def version(self) -> str:

@@ -26,8 +26,6 @@ CHECKED_SECONDS = 0.25
 KEPT_BYTES = 96_000_000
 """Of one tenant and process: 50,000 series of 28 days."""
 
-SERVED = "select location, origin_date, body from served_forecasts where sku = :sku order by location"
-
 
 @dataclass(frozen=True)
 class Served:
@@ -111,6 +109,4 @@ class LatestForecasts:
 
 
 def _read(reading: TenantReading, sku: str) -> tuple[Served, ...]:
-    with reading.session() as session:
-        rows = session.execute(SERVED, {"sku": sku})
-    return tuple(Served(location, origin, body.encode()) for location, origin, body in rows)
+    return tuple(Served(location, origin, body.encode()) for location, origin, body in reading.served(sku))
