@@ -16,7 +16,7 @@ from forecast_platform.assets.scope import TenantScope
 from forecast_platform.days import days_between, in_words
 
 PARTITIONED = (
-    *("items", "locations", "suppliers", "plan", "covariates", "inventory_levels", "open_orders"),
+    *("items", "locations", "suppliers", "plan", "covariates", "inventory_levels", "open_orders", "actual_overrides"),
     *("raw_sales", "sales_rejects", "daily_sales"),
     *("series_scales", "features", "demand_classes", "model_artifacts"),
     *("forecasts", "forecast_errors", "error_sums"),

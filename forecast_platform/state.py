@@ -130,6 +130,22 @@ api_keys = sa.Table(
     ),
 )
 
+idempotent_requests = sa.Table(
+    "idempotent_requests",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("operation", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False, index=True),
+    sa.Column("status", sa.Integer),
+    sa.Column("answer", sa.Text),
+    comment=(
+        "Requests that their sender named with a key, so that each is done once however often it comes. `digest` is of"
+        " the body, `status` and `answer` are what was answered, null while it is being done."
+    ),
+)
+
 
 class State:
     """The platform's state at a database URL. Constructing it opens nothing; its tables are made at first use.

@@ -697,6 +697,24 @@ open_orders = _table(
     ),
 )
 
+actual_overrides = _table(
+    "actual_overrides",
+    _required("sale_date", Date),
+    _required("sku", Text),
+    _required("location", Text),
+    _required("entry", Text),
+    Column("units", QUANTITY),
+    _required("author", Text),
+    _required("because", Text),
+    key=("sale_date", "sku", "location", "entry"),
+    partition="sale_date",
+    enforce_key=False,
+    description=(
+        "Totals of a day that people have given for a series: they count instead of its events. The newest `entry` of a"
+        " series and day holds; one without units withdraws those before it. Entries are added and never changed."
+    ),
+)
+
 inventory_plan = _table(
     "inventory_plan",
     _required("as_of", Date),

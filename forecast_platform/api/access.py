@@ -30,8 +30,11 @@ from forecast_platform.settings import SettingsError
 
 log = logging.getLogger(__name__)
 
-PUBLIC_PATHS = frozenset({"/health", "/ready", "/metrics", "/api/v1/openapi.json"})
-"""Paths that need no credential of a tenant. (``/metrics`` has a token of its own.)"""
+PUBLIC_PATHS = frozenset(
+    {"/health", "/ready", "/metrics", "/api/v1/openapi.json", "/api/v1/webhooks/shopify/orders"},
+)
+"""Paths that need no credential of a tenant. (``/metrics`` has a token of its own, a webhook the signature of its
+sender.)"""
 
 REMEMBERED_SECONDS = 2.0
 """How long a credential that was found valid is taken for valid: that long one that was disabled still works."""

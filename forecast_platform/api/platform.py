@@ -3,6 +3,7 @@ data."""
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
@@ -11,9 +12,12 @@ from functools import cached_property
 
 from forecast_platform.api.keys import Keys
 from forecast_platform.api.reading import Readings
+from forecast_platform.api.shopify import Shops
 from forecast_platform.assets.scope import TenantScope
-from forecast_platform.settings import Settings
+from forecast_platform.settings import Settings, SettingsError, variables
 from forecast_platform.state import State
+
+log = logging.getLogger(__name__)
 
 TODAY_SECONDS = 5.0
 
@@ -34,6 +38,20 @@ class Platform:
     def secret(self) -> str:
         """What this process signs with; in development one that ends with it."""
         return self.settings.api_secret or secrets.token_urlsafe(32)
+
+    @cached_property
+    def shopify(self) -> Shops:
+        """The Shopify shops of all tenants, as their settings were when this process first asked for them."""
+        found = {}
+        for name in self.tenant_names():
+            try:
+                tenant = self.tenant(name).tenant
+            except SettingsError as error:
+                log.error("tenant %s is left out: %s", name, error)
+                continue
+            if tenant.shopify is not None:
+                found[name] = tenant.shopify
+        return Shops(found, variables())
 
     def tenant(self, name: str) -> TenantScope:
         """A tenant's settings, as they were when this process first asked for them.

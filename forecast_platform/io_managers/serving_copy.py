@@ -65,6 +65,7 @@ BY_SERIES: Mapping[str, str] = {
     "covariates": "known_from",
     "inventory_levels": "snapshot_date",
     "open_orders": "known_from",
+    "actual_overrides": "sale_date",
     "inventory_simulation": "as_of",
 }
 """Tables that are asked for one series over many days, and the column of their day."""

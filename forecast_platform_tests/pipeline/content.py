@@ -74,6 +74,7 @@ QUERIES: dict[str, str] = {
     "covariates": "select * from covariates",
     "inventory_levels": "select * from inventory_levels",
     "open_orders": "select * from open_orders",
+    "actual_overrides": "select * from actual_overrides",
     "inventory_plan": "select * from inventory_plan",
     "inventory_simulation": "select * from inventory_simulation",
 }

@@ -4,13 +4,17 @@ A path with a parameter takes everything that fits: where two fit, as ``/invento
 ``/inventory/{sku}``, the particular one is declared first."""
 
 from forecast_platform.api.routes import (
+    actuals,
     audits,
     forecast_lists,
     forecasts,
     inventory,
     inventory_reports,
+    sales,
     series,
     service,
+    shopify_orders,
+    uploads,
     what_if,
 )
 
@@ -23,5 +27,10 @@ ROUTERS = (
     inventory_reports.router,
     inventory.router,
     what_if.router,
+    sales.router,
+    actuals.router,
+    actuals.reading,
+    uploads.router,
+    shopify_orders.router,
     service.router,
 )
