@@ -3,6 +3,6 @@
 A path with a parameter takes everything that fits: where two fit, as ``/inventory/exceptions`` and
 ``/inventory/{sku}``, the particular one is declared first."""
 
-from forecast_platform.api.routes import forecasts, service
+from forecast_platform.api.routes import events, forecasts, jobs, service, webhooks
 
-ROUTERS = (forecasts.router, forecasts.alias, service.router)
+ROUTERS = (forecasts.router, forecasts.alias, jobs.router, events.router, webhooks.router, service.router)
