@@ -51,7 +51,8 @@ def run(shop: Shop, job: Job | None) -> None:
     run_step(shop.definitions, shop.scope, step, instance=shop.instance, reason="test", tags=tags)
 
 
-@pytest.mark.parametrize("blocks", [1, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("blocks", [1, 3])
 def test_some_series_get_the_numbers_that_they_have_among_all(tmp_path: Path, blocks: int):
     shop = loaded(tmp_path, blocks)
     shutil.copytree(tmp_path / "warehouse", tmp_path / "control" / "warehouse")
