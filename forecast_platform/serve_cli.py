@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from pathlib import Path
 
 import click
 
@@ -32,6 +33,8 @@ def serve(host: str, port: int, workers: int) -> None:
             f"{missing.name} is not installed: pip install 'forecast-platform[api]'"
         ) from missing
 
+    # Jobs are asked for where the command line and the UI look for runs.
+    platform_settings.ensure_dagster_home(Path(__file__).resolve().parents[1])
     settings = platform_settings.load()
     require_safe(settings, host=host)
     shared = _share_metrics() if workers > 1 else None

@@ -18,6 +18,7 @@ PREFIX = "FORECAST_"
 Executor = Literal["in_process", "multiprocess", "celery", "k8s"]
 Log = Literal["text", "json"]
 ApiEnvironment = Literal["production", "development"]
+PrivateAddresses = Literal["refuse", "allow"]
 
 SHORTEST_SECRET = 32
 """Characters of a secret that signs what the API gives out; as many as 128 random bits have in hexadecimal."""
@@ -59,6 +60,9 @@ class Settings:
         api_metrics_token: what Prometheus sends as its bearer token; without one ``/metrics`` is there in development
             only.
         api_body_bytes: the largest body of a request.
+        api_private_webhooks: ``allow`` lets tenants' webhooks go to addresses inside one's own network, and to
+            ``http://``; by default they are refused, as whoever may make a webhook could reach what only this server
+            can.
         crash_at: name of a crash point at which the process kills itself; for fault tests only.
     """
 
@@ -82,6 +86,7 @@ class Settings:
     api_origins: str | None = None
     api_metrics_token: str | None = None
     api_body_bytes: int = 10_000_000
+    api_private_webhooks: PrivateAddresses = "refuse"
     crash_at: str | None = None
 
     @property
@@ -125,6 +130,10 @@ class Settings:
             raise SettingsError(
                 f"FORECAST_API_ENVIRONMENT is {self.api_environment!r}; it must be one of"
                 f" {', '.join(get_args(ApiEnvironment))}"
+            )
+        if self.api_private_webhooks not in get_args(PrivateAddresses):
+            raise SettingsError(
+                f"FORECAST_API_PRIVATE_WEBHOOKS is {self.api_private_webhooks!r}; it must be refuse or allow"
             )
         self._check_executor()
 
@@ -184,6 +193,12 @@ def instance_file(environment: Mapping[str, str] | None = None) -> Path | None:
     environment = os.environ if environment is None else environment
     path = Path(environment.get("DAGSTER_HOME") or "") / "dagster.yaml"
     return path if environment.get("DAGSTER_HOME") and path.is_file() else None
+
+
+def dagster_home(environment: Mapping[str, str] | None = None) -> Path | None:
+    """Where Dagster keeps runs and events, where somebody has said it."""
+    told = (os.environ if environment is None else environment).get("DAGSTER_HOME")
+    return Path(told) if told else None
 
 
 def ensure_dagster_home(project: Path) -> Path:

@@ -146,6 +146,116 @@ idempotent_requests = sa.Table(
     ),
 )
 
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("job_id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("first_day", sa.Date, nullable=False),
+    sa.Column("last_day", sa.Date, nullable=False),
+    sa.Column("only_series", sa.Text),
+    sa.Column("only_models", sa.Text),
+    sa.Column("requested_by", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("retry_of", sa.Text),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("started_at", sa.DateTime(timezone=True)),
+    sa.Column("ended_at", sa.DateTime(timezone=True)),
+    sa.Column("stopped_at", sa.DateTime(timezone=True)),
+    comment=(
+        "Work that somebody asked for over HTTP. `only_series` and `only_models` are JSON lists (of `[sku, location]`,"
+        " of names), null for all; `retry_of` is the batch that failed before; `stopped_at` says that what Dagster did"
+        " for a job that was cancelled has been stopped."
+    ),
+)
+sa.Index("jobs_of_tenant", jobs.c.tenant, jobs.c.created_at)
+
+job_blocks = sa.Table(
+    "job_blocks",
+    metadata,
+    sa.Column("job_id", sa.Text, sa.ForeignKey("jobs.job_id"), primary_key=True),
+    sa.Column("block", sa.Integer, primary_key=True),
+    sa.Column("series", sa.Text, nullable=False),
+    comment="The series of each block of a job, as a JSON list of `[sku, location]`: fixed when it was asked for.",
+)
+
+job_batches = sa.Table(
+    "job_batches",
+    metadata,
+    sa.Column("batch_id", sa.Text, primary_key=True),
+    sa.Column("job_id", sa.Text, sa.ForeignKey("jobs.job_id"), nullable=False),
+    sa.Column("run", sa.Integer, nullable=False),
+    sa.Column("block", sa.Integer, nullable=False),
+    sa.Column("first_day", sa.Date, nullable=False),
+    sa.Column("last_day", sa.Date, nullable=False),
+    sa.Column("series", sa.Integer, nullable=False),
+    sa.Column("backfill_id", sa.Text, nullable=False),
+    sa.Column("run_id", sa.Text),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("stage", sa.Text, nullable=False),
+    sa.Column("rows", sa.BigInteger),
+    sa.Column("error", sa.Text),
+    sa.Column("started_at", sa.DateTime(timezone=True)),
+    sa.Column("ended_at", sa.DateTime(timezone=True)),
+    sa.UniqueConstraint("job_id", "run", "block"),
+    comment=(
+        "What a job is cut into: days that one run makes, by block of series. `backfill_id` is the name that the run's"
+        " backfill has in Dagster, decided before it is launched, so that it is launched once whoever dies."
+    ),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+    comment=(
+        "What listeners are told, in order: transactions that write here wait for each other, so that no id appears"
+        " after a greater one. Events of some days ago go."
+    ),
+    sqlite_autoincrement=True,
+)
+sa.Index("events_of_tenant", events.c.tenant, events.c.id)
+
+webhooks = sa.Table(
+    "webhooks",
+    metadata,
+    sa.Column("webhook_id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("types", sa.Text, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    comment=(
+        "Who is told of events by a POST to their own server. `types` are words apart by blanks. `secret` signs what is"
+        " sent and is shown once; unlike a key it has to be kept, or nothing could be signed."
+    ),
+)
+
+webhook_messages = sa.Table(
+    "webhook_messages",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("webhook_id", sa.Text, sa.ForeignKey("webhooks.webhook_id"), nullable=False),
+    sa.Column("message_id", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("queued_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("sent_at", sa.DateTime(timezone=True)),
+    sa.Column("last_error", sa.Text),
+    sa.UniqueConstraint("webhook_id", "message_id"),
+    comment="What is told by webhook, a row a subscription: recorded with the event, then sent, then marked as sent.",
+)
+
 
 class State:
     """The platform's state at a database URL. Constructing it opens nothing; its tables are made at first use.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
@@ -33,6 +34,7 @@ from forecast_platform.api.problems import ProblemDetails
 from forecast_platform.api.reading.latest import LatestForecasts
 from forecast_platform.api.routes import ROUTERS
 from forecast_platform.api.routing import API, incomplete
+from forecast_platform.api.watching import watching
 from forecast_platform.settings import Settings
 
 DESCRIPTION = """
@@ -43,22 +45,28 @@ credential of one tenant, `Authorization: Bearer <key or token>` or `X-API-Key: 
 
 
 def create_app(
-    settings: Settings, *, remembered_seconds: float = REMEMBERED_SECONDS, shared: Path | None = None
+    settings: Settings,
+    *,
+    remembered_seconds: float = REMEMBERED_SECONDS,
+    shared: Path | None = None,
+    dagster: Callable[[], dg.DagsterInstance] | None = None,
 ) -> FastAPI:
     """The application of one process.
 
     Args:
         remembered_seconds: how long a credential that was found valid is not looked at again.
         shared: the folder through which the metrics of several processes add up; None: there is one process.
+        dagster: gives Dagster's instance, for jobs; None: this process takes none.
 
     Raises:
         RuntimeError: a route demands no scope, or lacks a part of its documentation.
     """
-    platform, metrics = Platform(settings), Metrics(shared=shared)
+    platform, metrics = Platform(settings, dagster=dagster), Metrics(shared=shared)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+        with watching(platform):
+            yield
         platform.close()
 
     app = FastAPI(
@@ -96,7 +104,9 @@ def from_environment() -> FastAPI:
     """What each worker of ``forecast-platform serve`` runs."""
     settings = platform_settings.load()
     logs.configure(settings)
-    return create_app(settings, shared=platform_settings.metrics_folder())
+    home = platform_settings.dagster_home()
+    dagster = None if home is None else dg.DagsterInstance.get
+    return create_app(settings, shared=platform_settings.metrics_folder(), dagster=dagster)
 
 
 def _allow_origins(app: FastAPI, settings: Settings) -> None:

@@ -7,13 +7,18 @@ import logging
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from datetime import date
 from functools import cached_property
 
+import dagster as dg
+
+from forecast_platform.api.jobs import JobDesk
 from forecast_platform.api.keys import Keys
 from forecast_platform.api.reading import Readings
 from forecast_platform.api.shopify import Shops
 from forecast_platform.assets.scope import TenantScope
+from forecast_platform.jobs.events import Events
 from forecast_platform.settings import Settings, SettingsError, variables
 from forecast_platform.state import State
 
@@ -23,13 +28,19 @@ TODAY_SECONDS = 5.0
 
 
 class Platform:
-    """Built once a process; opens nothing until it is asked."""
+    """Built once a process; opens nothing until it is asked.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        dagster: gives Dagster's instance; ``None`` where this process knows of none.
+    """
+
+    def __init__(self, settings: Settings, *, dagster: Callable[[], dg.DagsterInstance] | None = None) -> None:
         self.settings = settings
         self.state = State(settings.state_url, pooled=True)
         self.keys = Keys(self.state)
         self.readings = Readings(settings)
+        self.events = Events(self.state)
+        self.jobs = JobDesk(self.state, self.readings, dagster)
         self._tenants: dict[str, TenantScope] = {}
         self._today: dict[str, tuple[date, float]] = {}
         self._guard = threading.Lock()

@@ -5,6 +5,8 @@ the serving copy as well. It has no rows of its own to a day: its partition says
 """
 
 import time
+from datetime import UTC, date, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -18,6 +20,7 @@ from forecast_platform.days import days_between
 from forecast_platform.io_managers.fence import run_fence
 from forecast_platform.io_managers.retries import retrying
 from forecast_platform.io_managers.warehouse import PartitionState, Session
+from forecast_platform.jobs.events import Events
 from forecast_platform.partitions import DayWindow
 from forecast_platform.tables import served_forecasts
 
@@ -30,6 +33,11 @@ INPUTS = (
     *("forecast_explanations", "forecast_errors", "error_sums", "interval_scores", "published_sums"),
 )
 """What is made before it in the same run; where stock is planned, the plan as well."""
+
+NEWEST = """
+    select max(published_at) as published_at, max(origin_date) as origin, count(distinct series_id) as series
+    from publications where origin_date between :first and :last
+"""
 
 PUBLISHED = "select count(distinct series_id) from publications where origin_date = :day"
 
@@ -62,13 +70,14 @@ def build_serving_asset(scope: TenantScope) -> dg.AssetsDefinition:
 
 def _serve(context: dg.AssetExecutionContext, scope: TenantScope, first, last) -> None:
     begun, days, changed, scored = time.monotonic(), days_between(first, last), 0, 0
-
+    newest: tuple[Any, ...] = (None, None, 0)
     inputs = newest_inputs(scope)
 
     def bring_up_to_date(session: Session) -> None:
-        nonlocal changed, scored
+        nonlocal changed, scored, newest
         session.lock(NAME)
         changed, scored = refresh(session), refresh_sums(session)
+        (newest,) = session.execute(NEWEST, {"first": first, "last": last})
         if inputs is not None:
             keep_inputs(session, inputs)
         published = session.logged("publications", first, last)
@@ -86,4 +95,14 @@ def _serve(context: dg.AssetExecutionContext, scope: TenantScope, first, last) -
         with scope.warehouse.reading() as session:
             made = write_copy(session)
         figures |= {"files": sum(map(len, made.tables.values()))}
+    _tell(scope, *newest)
     add_figures(context, scope.key(NAME), {last: figures | {"seconds": round(time.monotonic() - begun, 3)}})
+
+
+def _tell(scope: TenantScope, published_at: datetime | None, origin: date | None, series: int) -> None:
+    """Record that something new is served, for those who listen: after it is, so that they find it."""
+    if published_at is None or origin is None:
+        return
+    moment = published_at.astimezone(UTC).isoformat(timespec="microseconds")
+    told = {"origin": origin.isoformat(), "published_at": moment, "series": series}
+    Events(scope.state).add_newer(scope.name, "publication", moment, told)

@@ -6,15 +6,18 @@ A path with a parameter takes everything that fits: where two fit, as ``/invento
 from forecast_platform.api.routes import (
     actuals,
     audits,
+    events,
     forecast_lists,
     forecasts,
     inventory,
     inventory_reports,
+    jobs,
     sales,
     series,
     service,
     shopify_orders,
     uploads,
+    webhooks,
     what_if,
 )
 
@@ -32,5 +35,8 @@ ROUTERS = (
     actuals.reading,
     uploads.router,
     shopify_orders.router,
+    jobs.router,
+    events.router,
+    webhooks.router,
     service.router,
 )
