@@ -26,6 +26,7 @@ from forecast_platform.api.access import (
     KeyAuthenticator,
     unguarded,
 )
+from forecast_platform.api.dashboard import Dashboard
 from forecast_platform.api.edge import Bounded, Observed
 from forecast_platform.api.hot import HotForecasts
 from forecast_platform.api.metrics import Metrics
@@ -87,6 +88,7 @@ def create_app(
     # The last that is added is the outermost.
     app.add_middleware(HotForecasts, platform=platform, latest=app.state.latest)
     app.add_middleware(Access, gate=Gate(authenticators(platform), remembered_seconds=remembered_seconds))
+    app.add_middleware(Dashboard)
     app.add_middleware(Bounded, most=settings.api_body_bytes)
     _allow_origins(app, settings)
     app.add_middleware(Observed, metrics=metrics)
