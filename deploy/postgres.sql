@@ -7,5 +7,10 @@ select format('create role %I nologin', :'tenant')
 where not exists (select from pg_roles where rolname = :'tenant')
 \gexec
 
-grant :"tenant" to :"login";
+select format('create role %I nologin', 'forecast_read_' || :'tenant')
+where not exists (select from pg_roles where rolname = 'forecast_read_' || :'tenant')
+\gexec
+
+select format('grant %I, %I to %I', :'tenant', 'forecast_read_' || :'tenant', :'login')
+\gexec
 create schema if not exists :"tenant" authorization :"login";

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.audit_inputs import GONE, Histories, SeriesHistory
+from forecast_platform.audit_runs import with_dagster, with_runs
 from forecast_platform.io_managers.warehouse import Session
-from forecast_platform.logs import correlation_of, masked
+from forecast_platform.logs import masked
 from forecast_platform.tables import QUANTILES
 
 if TYPE_CHECKING:
@@ -122,26 +123,43 @@ def audit(
         NothingToAudit: naming near SKUs, the locations, the origins or the models there are.
     """
     with scope.warehouse.reading() as session:
-        session.recall([origin])
-        found = _series(session, scope.name, sku, location)
-        asked = {"origin": origin, "series": found["series_id"]}
-        versions = _rows(session, VERSIONS, {"origin": origin})
-        rows = _rows(session, FORECASTS, asked)
-        if not rows:
-            raise NothingToAudit(_no_origin(session, scope, found, origin))
-        _require_model(versions, model, origin)
-        chosen = [each for each in versions if model in (None, each["model"])]
-        last = origin + timedelta(days=max(each["horizon"] for each in versions))
-        publications = _rows(session, PUBLICATIONS, asked)
-        runs = _with_dagster(_rows(session, RUNS, {"origin": origin}), instance)
-        runs = [each for each in runs if model in (None, each["model"])]
-        met = _met(session, scope, asked | {"last": min(last, scope.today() - timedelta(days=1))})
-        forecasts = _forecasts(origin, rows, _rows(session, INTERVALS, asked), publications, met)
-        histories = Histories(scope, session, found["series_id"], origin)
-        told, seen = _versions(chosen, forecasts, publications, runs, histories)
-        champion = next(iter(_rows(session, CHAMPION, asked)), None)
-        explanations = _rows(session, EXPLANATIONS, asked)
-        batches = _batches(session, origin)
+        return audit_in(session, scope, sku, origin, location=location, model=model, instance=instance)
+
+
+def audit_in(
+    session: Session,
+    scope: TenantScope,
+    sku: str,
+    origin: date,
+    *,
+    location: str | None = None,
+    model: str | None = None,
+    instance: DagsterInstance | None = None,
+    served: bool = False,
+) -> Row:
+    """The same in a session of one's own.
+
+    Args:
+        served: tell only what is served to readers outside of runs, and soon: not the sales history that a version was
+            made from, which is read of all series again, nor errors as they were scored.
+    """
+    session.recall([origin])
+    found = _series(session, scope.name, sku, location)
+    asked = {"origin": origin, "series": found["series_id"]}
+    versions = _rows(session, VERSIONS, {"origin": origin})
+    rows = _rows(session, FORECASTS, asked)
+    if not rows:
+        raise NothingToAudit(_no_origin(session, scope, found, origin))
+    _require_model(versions, model, origin)
+    chosen = [each for each in versions if model in (None, each["model"])]
+    last = origin + timedelta(days=max(each["horizon"] for each in versions))
+    publications = _rows(session, PUBLICATIONS, asked)
+    runs = with_dagster(_rows(session, RUNS, {"origin": origin}), instance)
+    runs = [each for each in runs if model in (None, each["model"])]
+    met = _met(session, asked | {"last": min(last, scope.today() - timedelta(days=1))}, scored=not served)
+    forecasts = _forecasts(origin, rows, _rows(session, INTERVALS, asked), publications, met)
+    histories = None if served else Histories(scope, session, found["series_id"], origin)
+    told, seen = _versions(chosen, forecasts, publications, runs, histories)
     return _plain(
         {
             "tenant": scope.name,
@@ -150,11 +168,11 @@ def audit(
             "origin": origin,
             "versions": told,
             "changes": _changes(chosen, told, seen),
-            "publications": _with_runs(scope, publications, versions, origin, instance),
-            "champion": champion,
-            "explanation": _explanation(explanations, publications),
+            "publications": with_runs(scope, publications, versions, origin, instance),
+            "champion": next(iter(_rows(session, CHAMPION, asked)), None),
+            "explanation": _explanation(_rows(session, EXPLANATIONS, asked), publications),
             "runs": runs,
-            "landed": batches,
+            "landed": _batches(session, origin),
         }
     )
 
@@ -203,9 +221,9 @@ def _named(names: Iterable[str]) -> str:
     return ", ".join(repr(each) for each in names)
 
 
-def _met(session: Session, scope: TenantScope, asked: Row) -> dict[str, dict]:
+def _met(session: Session, asked: Row, *, scored: bool) -> dict[str, dict]:
     """What sold, by day, and the errors on record, by version and day; dbt may not have made its tables yet."""
-    there = session.relations()
+    there = session.relations() if scored else ()
     sold = _rows(session, SOLD, {name: asked[name] for name in ("series", "origin", "last")})
     errors = _rows(session, ERRORS, asked) if "forecast_errors" in there else []
     by_day = {each["sale_date"]: each for each in sold}
@@ -245,7 +263,7 @@ def _versions(
     forecasts: Mapping[int, list[Row]],
     publications: Sequence[Row],
     runs: Sequence[Row],
-    histories: Histories,
+    histories: Histories | None,
 ) -> tuple[list[Row], dict[int, SeriesHistory | None]]:
     """Each version with who asked for it, what went in and what came out; and the series as each of them saw it."""
     published = publications[-1]["version_id"] if publications else None
@@ -253,7 +271,7 @@ def _versions(
     for version in versions:
         number, inputs = version["version_id"], json.loads(version["inputs"])
         made_by = next((each for each in runs if each["version_id"] == number), {})
-        seen[number] = histories.of(inputs, made_by.get("started_at"))
+        seen[number] = None if histories is None else histories.of(inputs, made_by.get("started_at"))
         history = seen[number]
         told.append(
             {name: version[name] for name in ("version_id", "model", "digest", "model_spec", "code_version", "live")}
@@ -261,10 +279,16 @@ def _versions(
             | {name: made_by.get(name) for name in ("run_id", "requested_by", "reason", "correlation_id")}
             | {"made_at": made_by.get("ended_at"), "went_in_all_series": inputs.get("figures")}
             | {"went_in": None if history is None else history.figures()}
-            | {"went_in_source": GONE if history is None else history.source}
+            | {"went_in_source": _source(history, histories)}
             | {"inputs": inputs, "forecasts": forecasts.get(number, [])}
         )
     return told, seen
+
+
+def _source(history: SeriesHistory | None, histories: Histories | None) -> str | None:
+    if history is not None:
+        return history.source
+    return None if histories is None else GONE
 
 
 def _changes(versions: Sequence[Row], told: Sequence[Row], seen: Mapping[int, SeriesHistory | None]) -> list[Row]:
@@ -324,56 +348,6 @@ def _batches(session: Session, origin: date) -> list[Row]:
     query = BATCHES.format(touches=touches)
     rows = _rows(session, query, {f"day_{n}": f'%"{day}"%' for n, day in enumerate(days)})
     return [each | {"days": sorted(set(json.loads(each["days"])) & set(days))} for each in rows[:BATCHES_SHOWN]]
-
-
-def _with_dagster(runs: Sequence[Row], instance: DagsterInstance | None) -> list[Row]:
-    """``forecast_runs`` with Dagster's word on each run: its status, and the event it came from."""
-    known = {each: None if instance is None else instance.get_run_by_id(each) for each in {r["run_id"] for r in runs}}
-    return [
-        each
-        | {"status": None if known[each["run_id"]] is None else known[each["run_id"]].status.value}
-        | {"correlation_id": _correlation_id(known[each["run_id"]])}
-        for each in runs
-    ]
-
-
-def _correlation_id(run: Any) -> str | None:
-    return None if run is None else correlation_of(run.tags, run.run_id)
-
-
-def _with_runs(
-    scope: TenantScope,
-    publications: Sequence[Row],
-    versions: Sequence[Row],
-    origin: date,
-    instance: DagsterInstance | None,
-) -> list[Row]:
-    """Publications with model and run: the first that told Dagster of the partition after the publication's time."""
-    models = {each["version_id"]: each["model"] for each in versions}
-    told: list[tuple[float, str]] = []
-    if instance is not None:
-        from dagster import AssetRecordsFilter
-
-        wanted = AssetRecordsFilter(asset_key=scope.key("publications"), asset_partitions=[origin.isoformat()])
-        records = instance.fetch_materializations(wanted, limit=1000, ascending=True).records
-        told = [(record.timestamp, record.event_log_entry.run_id) for record in records]
-    out = []
-    for each in publications:
-        at = each["published_at"].timestamp()
-        run_id = next((run_id for timestamp, run_id in told if timestamp >= at), None)
-        run = instance.get_run_by_id(run_id) if instance is not None and run_id is not None else None
-        out.append(
-            each
-            | {"model": models.get(each["version_id"]), "run_id": run_id, "correlation_id": _correlation_id(run)}
-            | {"requested_by": None if run is None else _asked(run.tags)}
-        )
-    return out
-
-
-def _asked(tags: Mapping[str, str]) -> str:
-    from forecast_platform.assets.scope import asked_by
-
-    return asked_by(tags)
 
 
 def _plain(value: Any) -> Any:

@@ -29,10 +29,12 @@ from forecast_platform.audit_cli import audit
 from forecast_platform.dbt_process import PROCESSES
 from forecast_platform.events_cli import consume, post
 from forecast_platform.inventory_cli import inventory
+from forecast_platform.keys_cli import keys
 from forecast_platform.leaving import leave_after
 from forecast_platform.models_cli import models
 from forecast_platform.pruning_cli import prune
 from forecast_platform.report_cli import report
+from forecast_platform.serve_cli import serve
 from forecast_platform.simulate_cli import simulate
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ def main() -> None:
         logs.configure(platform_settings.load(), command=True)
 
 
-for command in (models, audit, inventory, simulate, archive, prune, report, alerts, post, consume):
+for command in (models, audit, inventory, simulate, archive, prune, report, alerts, post, consume, serve, keys):
     main.add_command(command)
 
 

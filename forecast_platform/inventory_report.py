@@ -14,8 +14,10 @@ from forecast_platform.assets.inventory_simulation import ALL
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.days import in_words
 from forecast_platform.inventory.simulation import ACTUAL, PLAN, SIMPLE
+from forecast_platform.io_managers.warehouse import Session
 from forecast_platform.report import ratio, text_table
 from forecast_platform.reporting.simulation import simulation_page
+from forecast_platform.spreadsheets import no_formula
 
 ORDER_COLUMNS = ("supplier", "sku", "location", "quantity", "order_date", "expected_date", "reason")
 """Columns of the file for a purchasing system."""
@@ -69,17 +71,23 @@ def planned_days_on_record(scope: TenantScope) -> list[date]:
 
 def orders(scope: TenantScope, day: date, *, can_wait: bool = False) -> pd.DataFrame:
     """What to order at the end of a day, in ``ORDER_COLUMNS``; ``can_wait``: of what is not reviewed too."""
-    rows = scope.warehouse.read(ORDERS, {"day": day, "all": can_wait})
+    with scope.warehouse.reading() as session:
+        return order_rows(session, day, can_wait=can_wait)
+
+
+def order_rows(session: Session, day: date, *, can_wait: bool) -> pd.DataFrame:
+    """The same in a session."""
+    rows = session.frame(ORDERS, {"day": day, "all": can_wait})
     return rows.assign(**{name: pd.to_datetime(rows[name]).dt.date for name in ("order_date", "expected_date")})
 
 
 def write_orders(rows: pd.DataFrame, out: TextIO) -> None:
-    """As CSV with a header; quantities without a decimal point where they are whole."""
+    """As CSV with a header; quantities without a decimal point where they are whole, no text a formula."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(ORDER_COLUMNS)
     for row in rows.itertuples(index=False):
         values = row._asdict() | {"quantity": f"{row.quantity:.10g}"}
-        writer.writerow(["" if pd.isna(values[name]) else values[name] for name in ORDER_COLUMNS])
+        writer.writerow(["" if pd.isna(values[name]) else no_formula(str(values[name])) for name in ORDER_COLUMNS])
 
 
 def exceptions_table(scope: TenantScope, day: date, *, most: int) -> str:

@@ -83,6 +83,7 @@ def configure(settings: Settings, *, command: bool = False) -> None:
     global _json, _command
     _json, _command = settings.log == "json", command or _command
     _secrets.update(secret for url in (settings.warehouse, settings.state_url) for secret in _passwords(url))
+    _secrets.update(filter(None, (settings.api_secret, settings.api_metrics_token)))
     while _own:
         logging.getLogger().removeHandler(_own.pop())
     if not (_json or _command):

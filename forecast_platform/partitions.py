@@ -168,6 +168,8 @@ def affected(
         "inventory_simulation": {closed},
         # The report of a past day stays as people have read it; the newest one has the corrected figures.
         "daily_report": {closed},
+        # Whatever changed, readers are shown it.
+        "serving": {closed, today},
     }
     # What is made from forecasts is as immutable as they are: only that of the newest origin is made again.
     touched = {**touched, **{name: {closed} for name in FROM_FORECASTS}}
@@ -182,5 +184,5 @@ FROM_FORECASTS = (
 )
 """Append-only assets beside ``forecasts``, each made for an origin."""
 
-FACTS_OF_TODAY = ("raw_sales", "sales_rejects", "daily_sales", "features", "inventory_plan")
-"""Assets whose partition of today's open day is filled while it is open, the last where stock is planned."""
+FACTS_OF_TODAY = ("raw_sales", "sales_rejects", "daily_sales", "features", "inventory_plan", "serving")
+"""Assets whose partition of today's open day is filled while it is open, the plan where stock is planned."""

@@ -37,6 +37,7 @@ from forecast_platform.assets.model_artifacts import build_model_artifacts_asset
 from forecast_platform.assets.publications import build_publications_asset
 from forecast_platform.assets.raw_sales import build_raw_sales_asset
 from forecast_platform.assets.scope import TenantScope
+from forecast_platform.assets.serving import build_serving_asset
 from forecast_platform.assets.weekly_forecasts import build_weekly_forecasts_asset
 from forecast_platform.automation import build_automation
 from forecast_platform.io_managers import build_io_managers
@@ -115,6 +116,7 @@ def build_assets(scope: TenantScope) -> dg.Definitions:
         build_forecast_explanations_asset(scope),
         *([build_inventory_plan_asset(scope), build_inventory_simulation_asset(scope)] if scope.plans_stock else []),
         build_daily_report_asset(scope),
+        build_serving_asset(scope),
         *view_specs(scope, TenantTranslator(scope, windows={})),
     ]
     managers = build_io_managers(scope.warehouse, start=scope.tenant.start)

@@ -11,11 +11,11 @@ from typing import Any, BinaryIO
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.settings import SettingsError
 from forecast_platform.sources.inbox import Receipt, post
-from forecast_platform.sources.shapes import EventsSales
+from forecast_platform.sources.shapes import EventsActuals, EventsInventory, EventsSales
 
 
 class NoInbox(SettingsError):
-    """The tenant takes no posted events."""
+    """The tenant takes no posted events, or none of this kind."""
 
 
 def shape_of_events(scope: TenantScope) -> EventsSales:
@@ -31,6 +31,61 @@ def shape_of_events(scope: TenantScope) -> EventsSales:
             " a tenant with `source: {kind: events}` does"
         )
     return source
+
+
+def shape_of_counts(scope: TenantScope) -> EventsInventory:
+    """How the posted counts of a tenant's stock look.
+
+    Raises:
+        NoInbox: its stock comes from elsewhere, or from nowhere.
+    """
+    source = scope.tenant.fact_source("inventory_levels")
+    if not isinstance(source, EventsInventory):
+        kind = "there is none" if source is None else f"it is of kind {source.kind!r}"
+        raise NoInbox(
+            f"tenant {scope.name!r} takes no posted stock: the source of its stock is to be of kind 'events', and"
+            f" {kind}; `facts: {{inventory_levels: {{kind: events}}}}` does"
+        )
+    return source
+
+
+def post_counts(scope: TenantScope, counts: Iterable[Any]) -> Receipt:
+    """Keep counts of stock durably, as ``post_events`` keeps sales.
+
+    Raises:
+        NoInbox: the tenant takes none.
+        OSError: they could not be kept, and may be posted again.
+    """
+    from dagster._time import get_current_datetime
+
+    return post(scope.landing, shape_of_counts(scope), counts, get_current_datetime())
+
+
+def shape_of_totals(scope: TenantScope) -> EventsActuals:
+    """How the totals look that people give for a tenant's days.
+
+    Raises:
+        NoInbox: it takes none.
+    """
+    source = scope.tenant.facts.actual_overrides
+    if source is None:
+        raise NoInbox(
+            f"tenant {scope.name!r} takes no totals of days; one with `facts: {{actual_overrides: {{kind: events}}}}`"
+            " does"
+        )
+    return source
+
+
+def post_totals(scope: TenantScope, totals: Iterable[Any]) -> Receipt:
+    """Keep totals of days durably, as ``post_events`` keeps sales.
+
+    Raises:
+        NoInbox: the tenant takes none.
+        OSError: they could not be kept, and may be posted again.
+    """
+    from dagster._time import get_current_datetime
+
+    return post(scope.landing, shape_of_totals(scope), totals, get_current_datetime())
 
 
 def post_events(scope: TenantScope, events: Iterable[Any]) -> Receipt:

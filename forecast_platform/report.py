@@ -16,13 +16,13 @@ from forecast_platform.assets.scope import TenantScope
 from forecast_platform.days import days_between, in_words
 
 PARTITIONED = (
-    *("items", "locations", "suppliers", "plan", "covariates", "inventory_levels", "open_orders"),
+    *("items", "locations", "suppliers", "plan", "covariates", "inventory_levels", "open_orders", "actual_overrides"),
     *("raw_sales", "sales_rejects", "daily_sales"),
     *("series_scales", "features", "demand_classes", "model_artifacts"),
     *("forecasts", "forecast_errors", "error_sums"),
     *("forecast_intervals", "champions", "publications", "interval_scores", "published_sums"),
     *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
-    *("inventory_plan", "inventory_simulation", "daily_report"),
+    *("inventory_plan", "inventory_simulation", "daily_report", "serving"),
 )
 
 OF_STOCK = ("inventory_plan", "inventory_simulation")

@@ -91,7 +91,7 @@ FOLLOWING_SALES = (
     *("forecasts", "forecast_errors", "error_sums", "interval_scores", "published_sums"),
     *("forecast_intervals", "champions", "publications"),
     *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
-    *("inventory_plan", "inventory_simulation", "daily_report"),
+    *("inventory_plan", "inventory_simulation", "daily_report", "serving"),
 )
 """What is made again after ``raw_sales`` changed, in order of dependency; views follow by themselves. Scores come
 before what is made from the newest origin: they read what earlier origins said, and that stays."""
@@ -99,6 +99,9 @@ before what is made from the newest origin: they read what earlier origins said,
 
 OF_STOCK = ("inventory_levels", "open_orders", "suppliers")
 """Facts that decide what is ordered and not what is forecast."""
+
+BESIDE_SALES = ("inventory_levels", "actual_overrides")
+"""Facts of a day that ``daily_sales`` reads beside its sales: what they change, a changed sale does."""
 
 
 def affected_steps(
@@ -130,7 +133,9 @@ def affected_steps(
             touched.add(closed)
         if asset == "inventory_plan" and (newest_again or restocked):
             touched |= {closed, closed + timedelta(days=1)}
-        if asset in {"inventory_simulation", "daily_report"} and restocked:
+        if asset in {"inventory_simulation", "daily_report", "serving"} and restocked:
+            touched.add(closed)
+        if asset == "serving" and newest_again:
             touched.add(closed)
         on_record = _logged(scope, asset, touched)
         for first, last in ranges(touched & on_record.keys()):
@@ -258,8 +263,8 @@ def _make_following(scope: TenantScope, changes: Sequence[ChangedDay], make: Cal
     moved = {day for each in differing for day in each.moved} | moved_days(scope, sold)
     # Once `daily_sales` is made, nothing tells any more who moved.
     scope.changes.moved(differing, moved)
-    sold |= {each.day for each in differing if each.asset == "inventory_levels"}
-    planned = any(each.asset not in {"raw_sales", *OF_STOCK} for each in differing)
+    sold |= {each.day for each in differing if each.asset in BESIDE_SALES}
+    planned = any(each.asset not in {"raw_sales", *BESIDE_SALES, *OF_STOCK} for each in differing)
     restocked = any(each.asset in OF_STOCK for each in differing)
     closed = scope.today() - timedelta(days=1)
     following = affected_steps(scope, sold, moved, closed, newest_again=planned, restocked=restocked)

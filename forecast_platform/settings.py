@@ -17,6 +17,11 @@ from typing import Any, Literal, get_args
 PREFIX = "FORECAST_"
 Executor = Literal["in_process", "multiprocess", "celery", "k8s"]
 Log = Literal["text", "json"]
+ApiEnvironment = Literal["production", "development"]
+PrivateAddresses = Literal["refuse", "allow"]
+
+SHORTEST_SECRET = 32
+"""Characters of a secret that signs what the API gives out; as many as 128 random bits have in hexadecimal."""
 
 
 class SettingsError(ValueError):
@@ -47,6 +52,17 @@ class Settings:
             appends them to the ledger; every worker must reach it. Default: ``staging`` under ``home``.
         log: how entries of the log look, ``text`` for people or one line of ``json`` each.
         ui_url: where people open the Dagster UI; links in alerts begin with it.
+        api_environment: ``production``, where the API starts only with a secret of its own and encrypted connections,
+            or ``development``, where it makes up a secret that ends with the process.
+        api_secret: what the API signs with, 32 characters or more, the same for all its processes.
+        api_origins: origins, apart by commas, whose pages may call the API from a browser, as ``https://shop.example``;
+            by default none may.
+        api_metrics_token: what Prometheus sends as its bearer token; without one ``/metrics`` is there in development
+            only.
+        api_body_bytes: the largest body of a request.
+        api_private_webhooks: ``allow`` lets tenants' webhooks go to addresses inside one's own network, and to
+            ``http://``; by default they are refused, as whoever may make a webhook could reach what only this server
+            can.
         crash_at: name of a crash point at which the process kills itself; for fault tests only.
     """
 
@@ -65,6 +81,12 @@ class Settings:
     staging: str | None = None
     log: Log = "text"
     ui_url: str = "http://localhost:3000"
+    api_environment: ApiEnvironment = "production"
+    api_secret: str | None = None
+    api_origins: str | None = None
+    api_metrics_token: str | None = None
+    api_body_bytes: int = 10_000_000
+    api_private_webhooks: PrivateAddresses = "refuse"
     crash_at: str | None = None
 
     @property
@@ -104,6 +126,15 @@ class Settings:
             raise SettingsError(f"FORECAST_LOG is {self.log!r}; it must be one of {', '.join(get_args(Log))}")
         if not re.fullmatch(r"https?://[^\s|<>\"]+", self.ui_url):
             raise SettingsError(f"FORECAST_UI_URL is {self.ui_url!r}; it must be http://host:port or https://host")
+        if self.api_environment not in get_args(ApiEnvironment):
+            raise SettingsError(
+                f"FORECAST_API_ENVIRONMENT is {self.api_environment!r}; it must be one of"
+                f" {', '.join(get_args(ApiEnvironment))}"
+            )
+        if self.api_private_webhooks not in get_args(PrivateAddresses):
+            raise SettingsError(
+                f"FORECAST_API_PRIVATE_WEBHOOKS is {self.api_private_webhooks!r}; it must be refuse or allow"
+            )
         self._check_executor()
 
     def _check_executor(self) -> None:
@@ -144,8 +175,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     if unknown:
         raise SettingsError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     values: dict[str, Any] = {known[name]: value for name, value in given.items()}
-    if "steps_at_once" in values:
-        values["steps_at_once"] = _whole_number("FORECAST_STEPS_AT_ONCE", values["steps_at_once"])
+    for number in {"steps_at_once", "api_body_bytes"} & values.keys():
+        values[number] = _whole_number(PREFIX + number.upper(), values[number])
     home = Path(values.get("home") or Path(environment.get("DAGSTER_HOME") or os.getcwd()) / ".forecast").resolve()
     defaults = {"warehouse": f"duckdb:///{home / 'warehouse'}", "landing": (home / "landing").as_uri()}
     return Settings(**(defaults | values | {"home": str(home)}))
@@ -164,6 +195,12 @@ def instance_file(environment: Mapping[str, str] | None = None) -> Path | None:
     return path if environment.get("DAGSTER_HOME") and path.is_file() else None
 
 
+def dagster_home(environment: Mapping[str, str] | None = None) -> Path | None:
+    """Where Dagster keeps runs and events, where somebody has said it."""
+    told = (os.environ if environment is None else environment).get("DAGSTER_HOME")
+    return Path(told) if told else None
+
+
 def ensure_dagster_home(project: Path) -> Path:
     """Where Dagster keeps runs and events: ``DAGSTER_HOME``, set to ``project`` for this process where it is not set.
 
@@ -178,6 +215,12 @@ def ensure_dagster_home(project: Path) -> Path:
 def use_unless_set(name: str, value: str) -> None:
     """Set an environment variable that a library reads, for this process and its children, where nobody has set it."""
     os.environ.setdefault(name, value)
+
+
+def metrics_folder() -> Path | None:
+    """The folder through which processes of one server add up what Prometheus reads; None where one is alone."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(folder) if folder else None
 
 
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:

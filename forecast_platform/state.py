@@ -16,6 +16,9 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
+READING = "forecast_platform_reading"
+"""Option of a connection that only reads."""
+
 BUSY_SECONDS = 60
 """How long to wait for another process that writes SQLite's file."""
 
@@ -109,12 +112,161 @@ alert_messages = sa.Table(
     comment="What people are told of incidents, a row a channel: recorded first, then sent, then marked as sent.",
 )
 
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("key_id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("expires_at", sa.DateTime(timezone=True)),
+    sa.Column("disabled_at", sa.DateTime(timezone=True)),
+    sa.Column("follows", sa.Text),
+    comment=(
+        "Keys of the API, each of one tenant. `digest` is the SHA-256 of the secret, which is shown once and kept"
+        " nowhere; `scopes` are words apart by blanks; `follows` is the key that this one was made to replace."
+    ),
+)
+
+idempotent_requests = sa.Table(
+    "idempotent_requests",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("operation", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False, index=True),
+    sa.Column("status", sa.Integer),
+    sa.Column("answer", sa.Text),
+    comment=(
+        "Requests that their sender named with a key, so that each is done once however often it comes. `digest` is of"
+        " the body, `status` and `answer` are what was answered, null while it is being done."
+    ),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("job_id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("first_day", sa.Date, nullable=False),
+    sa.Column("last_day", sa.Date, nullable=False),
+    sa.Column("only_series", sa.Text),
+    sa.Column("only_models", sa.Text),
+    sa.Column("requested_by", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("retry_of", sa.Text),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("started_at", sa.DateTime(timezone=True)),
+    sa.Column("ended_at", sa.DateTime(timezone=True)),
+    sa.Column("stopped_at", sa.DateTime(timezone=True)),
+    comment=(
+        "Work that somebody asked for over HTTP. `only_series` and `only_models` are JSON lists (of `[sku, location]`,"
+        " of names), null for all; `retry_of` is the batch that failed before; `stopped_at` says that what Dagster did"
+        " for a job that was cancelled has been stopped."
+    ),
+)
+sa.Index("jobs_of_tenant", jobs.c.tenant, jobs.c.created_at)
+
+job_blocks = sa.Table(
+    "job_blocks",
+    metadata,
+    sa.Column("job_id", sa.Text, sa.ForeignKey("jobs.job_id"), primary_key=True),
+    sa.Column("block", sa.Integer, primary_key=True),
+    sa.Column("series", sa.Text, nullable=False),
+    comment="The series of each block of a job, as a JSON list of `[sku, location]`: fixed when it was asked for.",
+)
+
+job_batches = sa.Table(
+    "job_batches",
+    metadata,
+    sa.Column("batch_id", sa.Text, primary_key=True),
+    sa.Column("job_id", sa.Text, sa.ForeignKey("jobs.job_id"), nullable=False),
+    sa.Column("run", sa.Integer, nullable=False),
+    sa.Column("block", sa.Integer, nullable=False),
+    sa.Column("first_day", sa.Date, nullable=False),
+    sa.Column("last_day", sa.Date, nullable=False),
+    sa.Column("series", sa.Integer, nullable=False),
+    sa.Column("backfill_id", sa.Text, nullable=False),
+    sa.Column("run_id", sa.Text),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("stage", sa.Text, nullable=False),
+    sa.Column("rows", sa.BigInteger),
+    sa.Column("error", sa.Text),
+    sa.Column("started_at", sa.DateTime(timezone=True)),
+    sa.Column("ended_at", sa.DateTime(timezone=True)),
+    sa.UniqueConstraint("job_id", "run", "block"),
+    comment=(
+        "What a job is cut into: days that one run makes, by block of series. `backfill_id` is the name that the run's"
+        " backfill has in Dagster, decided before it is launched, so that it is launched once whoever dies."
+    ),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+    comment=(
+        "What listeners are told, in order: transactions that write here wait for each other, so that no id appears"
+        " after a greater one. Events of some days ago go."
+    ),
+    sqlite_autoincrement=True,
+)
+sa.Index("events_of_tenant", events.c.tenant, events.c.id)
+
+webhooks = sa.Table(
+    "webhooks",
+    metadata,
+    sa.Column("webhook_id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("types", sa.Text, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    comment=(
+        "Who is told of events by a POST to their own server. `types` are words apart by blanks. `secret` signs what is"
+        " sent and is shown once; unlike a key it has to be kept, or nothing could be signed."
+    ),
+)
+
+webhook_messages = sa.Table(
+    "webhook_messages",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("webhook_id", sa.Text, sa.ForeignKey("webhooks.webhook_id"), nullable=False),
+    sa.Column("message_id", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("queued_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("sent_at", sa.DateTime(timezone=True)),
+    sa.Column("last_error", sa.Text),
+    sa.UniqueConstraint("webhook_id", "message_id"),
+    comment="What is told by webhook, a row a subscription: recorded with the event, then sent, then marked as sent.",
+)
+
 
 class State:
-    """The platform's state at a database URL. Constructing it opens nothing; its tables are made at first use."""
+    """The platform's state at a database URL. Constructing it opens nothing; its tables are made at first use.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        pooled: whether connections are kept for the next one who asks: in a server, and not in a run or a command.
+    """
+
+    def __init__(self, url: str, *, pooled: bool = False) -> None:
         self._url = sa.make_url(url)
+        self._pool = sa.QueuePool if pooled else sa.NullPool
         self._engine: sa.Engine | None = None
 
     @contextmanager
@@ -126,6 +278,17 @@ class State:
                 connection.execute(sa.text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             yield connection
 
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection that sees one state throughout, waits for nobody and is rolled back at the end."""
+        with self._opened().connect().execution_options(**{READING: True}) as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give back what is kept open."""
+        if self._engine is not None:
+            self._engine.dispose()
+
     def _opened(self) -> sa.Engine:
         if self._engine is None:
             self._engine = self._open()
@@ -133,17 +296,23 @@ class State:
 
     def _open(self) -> sa.Engine:
         if self._url.get_backend_name() != "sqlite":
-            engine = sa.create_engine(self._url, poolclass=sa.NullPool)
+            engine = sa.create_engine(self._url, poolclass=self._pool)
             with engine.begin() as connection:
                 connection.execute(sa.text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
                 metadata.create_all(connection)
             return engine
         if self._url.database:
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(self._url, poolclass=sa.NullPool, connect_args={"timeout": BUSY_SECONDS})
+        engine = sa.create_engine(self._url, poolclass=self._pool, connect_args={"timeout": BUSY_SECONDS})
         # The driver begins a transaction at the first write only, and then what was read before may be out of date.
         sa.event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
-        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("begin immediate"))
+        sa.event.listen(engine, "begin", _begin)
         with engine.begin() as connection:
             metadata.create_all(connection)
         return engine
+
+
+def _begin(connection: sa.Connection) -> None:
+    """SQLite's own word for it: who writes takes the file at once, who only reads lets the others go on."""
+    reading = connection.get_execution_options().get(READING)
+    connection.exec_driver_sql("begin" if reading else "begin immediate")

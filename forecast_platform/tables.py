@@ -420,6 +420,44 @@ published_latest = _table(
     description="The newest publication of each series, for serving.",
 )
 
+served_forecasts = _table(
+    "served_forecasts",
+    _required("sku", Text),
+    _required("location", Text),
+    _required("series_id", Integer),
+    _required("origin_date", Date),
+    _required("version_id", Integer),
+    _required("calibration_id", Integer),
+    _required("explained_by", Integer),
+    _required("published_at", TIMESTAMP),
+    _required("body", Text),
+    key=("sku", "location"),
+    write="upsert",
+    description=(
+        "The newest publication of each series as the API answers with it: `body` is JSON, ready but for its age."
+        " `explained_by` is the ledger batch of its explanation, 0 where it has none."
+    ),
+)
+
+accuracy_sums = _table(
+    "accuracy_sums",
+    _required("target_date", Date),
+    _required("model", Text),
+    _required("horizon_bucket", Text),
+    _required("n", BigInteger),
+    *(_required(name, Double) for name in ("sum_error", "sum_abs_error", "sum_sq_error", "sum_actual")),
+    _required("n_positive", BigInteger),
+    _required("sum_ape_positive", Double),
+    _required("n_out_of_stock", BigInteger),
+    _required("made_from", Text),
+    key=("target_date", "model", "horizon_bucket"),
+    write="upsert",
+    description=(
+        "`error_sums` over all series, for serving; the model `published` is what was published, from"
+        " `published_sums`. `made_from` names the content of both on that day."
+    ),
+)
+
 weekly_forecasts = _table(
     "weekly_forecasts",
     _required("origin_date", Date),
@@ -659,6 +697,24 @@ open_orders = _table(
     ),
 )
 
+actual_overrides = _table(
+    "actual_overrides",
+    _required("sale_date", Date),
+    _required("sku", Text),
+    _required("location", Text),
+    _required("entry", Text),
+    Column("units", QUANTITY),
+    _required("author", Text),
+    _required("because", Text),
+    key=("sale_date", "sku", "location", "entry"),
+    partition="sale_date",
+    enforce_key=False,
+    description=(
+        "Totals of a day that people have given for a series: they count instead of its events. The newest `entry` of a"
+        " series and day holds; one without units withdraws those before it. Entries are added and never changed."
+    ),
+)
+
 inventory_plan = _table(
     "inventory_plan",
     _required("as_of", Date),
@@ -716,6 +772,40 @@ inventory_plan = _table(
         "What to order at the end of a day, and why: demand until the next delivery but one, levels, what there is, and"
         " the terms it was planned by. `defaults` is JSON of the terms that are not the item's own: whose they are."
     ),
+)
+
+plan_inputs = _table(
+    "plan_inputs",
+    _required("sku", Text),
+    _required("location", Text),
+    _required("as_of", Date),
+    _required("model", Text),
+    _required("demand_class", Text),
+    _required("mean", Text),
+    Column("scale", Double),
+    _required("whole", Boolean),
+    Column("deviation", Double),
+    _required("deliveries", Text),
+    _required("later", Double),
+    _required("made_from", Text),
+    key=("sku", "location"),
+    write="upsert",
+    description=(
+        "What the newest inventory plan was made from beside its terms, for serving: expected units of the days ahead"
+        " (`mean`, JSON), what is known of the errors, deliveries as JSON pairs of day ahead and units. `made_from`"
+        " names the plan's content."
+    ),
+)
+
+plan_paths = _table(
+    "plan_paths",
+    _required("model", Text),
+    _required("demand_class", Text),
+    _required("as_of", Date),
+    _required("paths", Text),
+    key=("model", "demand_class"),
+    write="upsert",
+    description="The pools of paths that the newest inventory plan rests on, by model and demand class, for serving.",
 )
 
 inventory_simulation = _table(

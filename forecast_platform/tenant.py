@@ -14,11 +14,15 @@ from forecast_platform.alerts.settings import Alerts
 from forecast_platform.forecasting import model_specs
 from forecast_platform.inventory.settings import Inventory
 from forecast_platform.retention import Prunable, too_short
-from forecast_platform.sources.shapes import FactSources, SalesSource
+from forecast_platform.sources.shapes import EventsSales, FactSources, SalesSource
+from forecast_platform.sources.shopify import Shopify
 
-FactName = Literal["items", "locations", "suppliers", "plan", "covariates", "inventory_levels", "open_orders"]
+FactName = Literal[
+    "items", "locations", "suppliers", "plan", "covariates", "inventory_levels", "open_orders", "actual_overrides"
+]
 FACTS: tuple[FactName, ...] = (
     *("items", "locations", "suppliers", "plan", "covariates", "inventory_levels", "open_orders"),
+    "actual_overrides",
 )
 """The facts beside sales, in the order in which they are made."""
 
@@ -151,6 +155,7 @@ class Tenant(BaseModel):
     )
     source: SalesSource = Field(description="where sales come from")
     facts: FactSources = Field(FactSources(), description="where the facts beside sales come from")
+    shopify: Shopify | None = Field(None, description="the Shopify shop whose webhooks bring sales")
     covariate_defaults: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
         {}, description="value of a covariate on a day without a row; default: 0, or its recent mean if measured daily"
     )
@@ -226,6 +231,19 @@ class Tenant(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _shop(self) -> Self:
+        if self.shopify is None:
+            return self
+        if not isinstance(self.source, EventsSales):
+            raise ValueError(f"shopify goes with a source of kind events; this one is of kind {self.source.kind}")
+        columns = self.source.columns
+        if not isinstance(columns.event_id, str) or columns.sold_at is None or columns.updated_at is None:
+            raise ValueError(
+                "shopify needs source.columns with one event_id, sold_at and updated_at: an order's newest state counts"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _published(self) -> Self:
         known = {model.name for model in model_specs(self.models)}
         named = {name for names in self.publication.routing.values() for name in names}
@@ -284,5 +302,5 @@ class Tenant(BaseModel):
     def fact_source(self, name: FactName):
         """The source of a fact table, or ``None``. The generator brings its own unless another is named."""
         given = getattr(self.facts, name)
-        own = self.source.kind == "demo" and name != "covariates"
+        own = self.source.kind == "demo" and name not in ("covariates", "actual_overrides")
         return self.source if given is None and own else given

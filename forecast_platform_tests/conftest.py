@@ -22,6 +22,7 @@ import pytest
 import sqlalchemy as sa
 
 from forecast_platform.io_managers.warehouse import Warehouse, open_warehouse
+from forecast_platform.migrations.tenants import reading_role
 from forecast_platform.state import metadata
 
 _numbers = itertools.count(1)
@@ -229,8 +230,11 @@ def drop_tenant(url: str, tenant: str) -> None:
         "select pg_terminate_backend(pid) from pg_stat_activity"
         f" where application_name = 'forecast_platform {tenant}' and pid <> pg_backend_pid()",
         f'drop schema if exists "{tenant}" cascade',
-        f"""do $$ begin if exists (select from pg_roles where rolname = '{tenant}') then
-            drop owned by "{tenant}"; drop role "{tenant}"; end if; end $$""",
+        *(
+            f"""do $$ begin if exists (select from pg_roles where rolname = '{role}') then
+            drop owned by "{role}"; drop role "{role}"; end if; end $$"""
+            for role in (tenant, reading_role(tenant))
+        ),
     )
 
 

@@ -66,6 +66,15 @@ def test_imports_run_one_way(package: str, above: tuple[str, ...]):
             assert not (parts[0] == "forecast_platform" and parts[1:2] and parts[1] in above), f"{path} imports {name}"
 
 
+def test_only_the_api_imports_its_framework():
+    # Who installs no extra must be able to run everything else; the commands ask for uvicorn when they need it.
+    for path in MODULES:
+        for name in imports(path):
+            assert path.parts[0] == "api" or name.split(".")[0] not in {"fastapi", "starlette"}, (
+                f"{path} imports {name}"
+            )
+
+
 def test_only_settings_reads_the_environment():
     # dbt's processes are given nothing but their environment, and say so.
     allowed = {Path("settings.py"), Path("dbt_child.py"), Path("dbt_server.py")}

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from forecast_platform import migrations
 from forecast_platform.io_managers.warehouse import Warehouse, WarehouseError, open_warehouse
+from forecast_platform.migrations.tenants import reading_role
 from forecast_platform.tables import APPEND_ONLY, WRITTEN, metadata
 from forecast_platform_tests.conftest import run_autocommitted
 
@@ -179,12 +180,13 @@ def test_a_login_without_rights_is_told_what_an_administrator_must_run(postgres_
     login = f"{tenant}_login"
     run_autocommitted(postgres_url, f"create role {login} login")
     limited = sa.make_url(postgres_url).set(username=login).render_as_string(hide_password=False)
-    with pytest.raises(WarehouseError, match=rf'create role "{tenant}" nologin; grant "{tenant}" to "{login}"'):
+    with pytest.raises(WarehouseError, match=rf'create role "{tenant}" nologin; create role "{reading_role(tenant)}"'):
         open_warehouse(limited, tenant).migrate()
     run_autocommitted(
         postgres_url,
         f'create role "{tenant}" nologin',
-        f'grant "{tenant}" to {login}',
+        f'create role "{reading_role(tenant)}" nologin',
+        f'grant "{tenant}", "{reading_role(tenant)}" to {login}',
         f'create schema "{tenant}" authorization {login}',
     )
     prepared = open_warehouse(limited, tenant)

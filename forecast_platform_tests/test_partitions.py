@@ -124,6 +124,8 @@ def test_a_day_out_of_reach_leaves_the_newest_forecast_alone():
 
 def test_the_newest_report_is_made_again_and_those_that_people_have_read_stay():
     assert affected("daily_report", date(2026, 3, 1), closed=CLOSED, windows=WINDOWS) == [CLOSED]
+    today = CLOSED + timedelta(days=1)
+    assert affected("serving", date(2026, 3, 1), closed=CLOSED, windows=WINDOWS) == [CLOSED, today]
 
 
 def test_moved_membership_travels_with_the_changed_day():

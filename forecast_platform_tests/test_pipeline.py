@@ -40,7 +40,7 @@ MADE = {
     *("forecasts", "forecast_errors", "error_sums"),
     *("demand_classes", "forecast_intervals", "interval_scores", "champions", "publications", "published_sums"),
     *("weekly_forecasts", "hierarchy_forecasts", "forecast_explanations"),
-    "daily_report",
+    *("daily_report", "serving"),
 }
 
 
@@ -80,7 +80,7 @@ def test_every_asset_carries_what_a_person_looks_for(definitions: dg.Definitions
     for name, node in materializable(definitions).items():
         assert node.description, name
         assert node.group_name == "corner" and node.kinds and list(node.owners) == ["team:planning"], name
-        assert node.metadata.get("partition_expr") or node.metadata.get("reports"), name
+        assert {"partition_expr", "reports", "serves"} & node.metadata.keys(), name
 
 
 def test_a_tenant_has_its_checks_and_jobs(definitions: dg.Definitions):

@@ -23,10 +23,10 @@ from forecast_platform.crash import crash_point
 from forecast_platform.days import days_between
 from forecast_platform.io_managers.reads import reads_of
 from forecast_platform.io_managers.retries import retrying
+from forecast_platform.sources import uploads
 from forecast_platform.sources.base import Source
 from forecast_platform.sources.bundles import clear
 from forecast_platform.sources.facts import facts_of
-from forecast_platform.sources.inbox import ASSET
 from forecast_platform.sources.landing import LandedBatch, land, landed_frame
 from forecast_platform.sources.opening import open_source
 
@@ -81,6 +81,7 @@ def take_in(
     newest = source.high_water(now=now) if first is None else None
     since = landing.reached(asset) if first is None else None
     progress = now_and_then(log.info)
+    sent = uploads.uploaded(landing, asset)
     new = land(source, known, landing, now, first=first, last=last, since=since, progress=progress)
     for batch in new:
         if batch.refused:
@@ -92,9 +93,13 @@ def take_in(
         _record(scope, new)
     if newest and newest != since:
         landing.reach(asset, newest)
-    if asset == ASSET and scope.tenant.source.kind == "events":
+    posted = scope.source(asset).kind == "events"
+    if posted or sent:
         with scope.warehouse.reading() as session:
-            clear(landing, {digest for (digest,) in session.execute(RECORDED, {"asset": asset})})
+            recorded = {digest for (digest,) in session.execute(RECORDED, {"asset": asset})}
+        if posted:
+            clear(landing, recorded, asset)
+        uploads.clear(landing, asset, sent, recorded)
     return new
 
 

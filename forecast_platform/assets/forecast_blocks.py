@@ -18,6 +18,7 @@ from forecast_platform.assets.panels import read_block
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.assets.staged_forecasts import Staging, sweep
 from forecast_platform.assets.version_candidates import asking_of, candidates, seen_origins
+from forecast_platform.assets.wanted import wanted_of
 from forecast_platform.forecasting import ModelSpec, version_digest
 from forecast_platform.forecasting.context import PanelContext
 from forecast_platform.forecasting.parts import forecast_part
@@ -80,12 +81,13 @@ def _plan_step(scope: TenantScope, models: Models, inputs: Sequence[str]) -> dg.
     @_step(scope, "plan", ins={name: dg.In(dg.Nothing) for name in inputs}, out=dg.Out(dg.Nothing))
     def plan(context: dg.AssetExecutionContext) -> None:
         """Stage which models are to be computed for each origin: those of which the ledger has no such version."""
-        asking = asking_of(context, models)
+        asked = wanted_of(context, scope, models)
+        asking = asking_of(context, asked)
         begin(scope.warehouse, asking, run_id=context.run_id, status_of=ended_runs_of(context))
         with failing(scope.warehouse, run_id=context.run_id):
             for run in sweep(scope, context.instance):
                 context.log.info(f"removed what run {run} had left staged")
-            seen = seen_origins(context, scope, models, asking)
+            seen = seen_origins(context, scope, asked, asking)
             wanted = {each.panel.origin: [model.name for model in each.wanted] for each in seen}
             Staging(scope, context.run).put_plan(wanted)
 
@@ -140,7 +142,8 @@ def _stage_pooled(context: dg.AssetExecutionContext, scope: TenantScope, models:
     if not any(model.name in names and not model.local for model in models):
         context.log.info("every pooled model is on record")
         return
-    for seen in seen_origins(context, scope, models, asking_of(context, models)):
+    asked = wanted_of(context, scope, models)
+    for seen in seen_origins(context, scope, asked, asking_of(context, asked)):
         shared, learned = PanelContext.of(seen.panel), seen.learned(scope)
         for model in seen.wanted:
             digest = seen.digests[model.name]
@@ -157,7 +160,8 @@ def _ledger_step(scope: TenantScope, models: Models, metadata: Mapping[str, Any]
     @_step(scope, "ledger", ins={AFTER: dg.In(dg.Nothing)}, out=out)
     def ledger(context: dg.AssetExecutionContext) -> VersionStream:
         """Append the staged forecasts of every origin, each origin in one transaction."""
-        asking, staging = asking_of(context, models, begun=True), Staging(scope, context.run)
-        return VersionStream(candidates(context, scope, models, asking, staging), asking, done=staging.remove)
+        asked, staging = wanted_of(context, scope, models), Staging(scope, context.run)
+        asking = asking_of(context, asked, begun=True)
+        return VersionStream(candidates(context, scope, asked, asking, staging), asking, done=staging.remove)
 
     return ledger

@@ -11,6 +11,7 @@ from forecast_platform.assets.model_artifacts import refitting
 from forecast_platform.assets.panels import panel_deps, panel_origins
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.assets.version_candidates import asking_of, candidates
+from forecast_platform.assets.wanted import wanted_of
 from forecast_platform.forecasting import model_specs
 from forecast_platform.io_managers.ledger import VersionStream
 from forecast_platform.partitions import BACKFILL_POLICY, DayWindow
@@ -60,9 +61,10 @@ def build_forecasts_asset(scope: TenantScope) -> dg.AssetsDefinition:
         **scope.partitioned(),
     )
     def forecasts(context: dg.AssetExecutionContext) -> VersionStream:
-        asking = asking_of(context, models)
+        wanted = wanted_of(context, scope, models)
+        asking = asking_of(context, wanted)
         # All that can fail is done by the stream: once it is read, the asking is on record.
-        return VersionStream(candidates(context, scope, models, asking), asking)
+        return VersionStream(candidates(context, scope, wanted, asking), asking)
 
     return forecasts
 

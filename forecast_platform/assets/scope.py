@@ -49,6 +49,9 @@ TENANT_TAG = "forecast_platform/tenant"
 ASKING_TAGS = {SCHEDULE_NAME_TAG: "schedule", SENSOR_NAME_TAG: "sensor", USER_TAG: "user"}
 """What asked for a run, by the tag that names it."""
 
+JOB_TAG = "forecast_platform/job"
+"""Tag of a run that makes days of a job (``jobs``), with its id: the run makes what the job asks for and no more."""
+
 RUN_ID_DIGITS = 8
 """Of a run's id, as the UI shows it."""
 

@@ -12,7 +12,8 @@ import dagster as dg
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.partitions import DayWindow
 from forecast_platform.settings import SettingsError
-from forecast_platform.sources.shapes import Folder, Query, Rows, SalesRows
+from forecast_platform.sources.places import Folder, Query
+from forecast_platform.sources.shapes import Rows, SalesRows
 from forecast_platform.sources.upstream import Upstream
 
 

@@ -20,6 +20,7 @@ from forecast_platform.assets.model_artifacts import Artifact, artifact_content,
 from forecast_platform.assets.panels import read_panels
 from forecast_platform.assets.scope import REASON_TAG, TenantScope, asked_by, day_range
 from forecast_platform.assets.staged_forecasts import Staging
+from forecast_platform.assets.wanted import Wanted
 from forecast_platform.days import days_between
 from forecast_platform.forecasting import (
     ModelForecast,
@@ -36,12 +37,12 @@ from forecast_platform.io_managers.ledger import VersionCandidate, recorded_vers
 from forecast_platform.io_managers.retries import retrying
 
 
-def asking_of(context: dg.AssetExecutionContext, models: tuple[ModelSpec, ...], *, begun: bool = False) -> Asking:
+def asking_of(context: dg.AssetExecutionContext, wanted: Wanted, *, begun: bool = False) -> Asking:
     """What this run asks for, by whom and why; ``begun`` where an earlier step has logged it."""
     asked = context.run.tags
     return Asking(
         origins=days_between(*day_range(context)),
-        models=[model.name for model in models],
+        models=[model.name for model in wanted.models],
         requested_by=asked_by(asked),
         reason=asked.get(REASON_TAG),
         started_at=get_current_datetime(),
@@ -56,13 +57,16 @@ class SeenOrigin:
     Attributes:
         panel: what it may learn from.
         artifacts: by model, what it learned on its refit day.
-        digests: by model, what identifies the version that these inputs make.
+        digests: by model, what identifies the version of all series that these inputs make.
+        on_record: by model, the digest under which the ledger has a version of what is asked for; where it has none,
+            that of the version to be made.
         wanted: the models of which the ledger has no such version, in order.
     """
 
     panel: Panel
     artifacts: Mapping[str, Artifact]
     digests: Mapping[str, str]
+    on_record: Mapping[str, str]
     wanted: tuple[ModelSpec, ...]
 
     def learned(self, scope: TenantScope) -> dict[str, Any]:
@@ -75,9 +79,10 @@ class SeenOrigin:
 
 
 def seen_origins(
-    context: dg.AssetExecutionContext, scope: TenantScope, models: tuple[ModelSpec, ...], asking: Asking
+    context: dg.AssetExecutionContext, scope: TenantScope, asked: Wanted, asking: Asking
 ) -> Iterator[SeenOrigin]:
     """The origins that are asked for, in order; the warehouse is read once for all of them, at the first."""
+    models = asked.models
     first, last = asking.origins[0], asking.origins[-1]
     scope.require_closed("forecasts", last)
     with retrying():
@@ -91,14 +96,21 @@ def seen_origins(
             model.name: version_digest(panel, model, horizon=scope.tenant.horizon, artifact=used[model.name].digest)
             for model in models
         }
-        wanted = tuple(model for model in models if not recorded.holds(origin, model.name, digests[model.name]))
-        yield SeenOrigin(panel, used, digests, wanted)
+        # A version of all series is one of those that are asked for, too.
+        held = {name: each for name, each in digests.items() if recorded.holds(origin, name, each)}
+        own = {name: asked.digest(each) for name, each in digests.items()}
+        wanted = tuple(
+            model
+            for model in models
+            if model.name not in held and not recorded.holds(origin, model.name, own[model.name])
+        )
+        yield SeenOrigin(panel, used, digests, own | held, wanted)
 
 
 def candidates(
     context: dg.AssetExecutionContext,
     scope: TenantScope,
-    models: tuple[ModelSpec, ...],
+    asked: Wanted,
     asking: Asking,
     staging: Staging | None = None,
 ) -> Iterator[VersionCandidate]:
@@ -108,7 +120,7 @@ def candidates(
         staging: parts that other steps have made; what is not there is made here.
     """
     horizon = scope.tenant.horizon
-    for seen in seen_origins(context, scope, models, asking):
+    for seen in seen_origins(context, scope, asked, asking):
         panel, origin = seen.panel, seen.panel.origin
         figures = panel_figures(panel)
         forecasts = forecast_origin(
@@ -119,13 +131,13 @@ def candidates(
             blocks=1 if staging is None else scope.tenant.forecast_blocks,
             made=None if staging is None else _staged(context, scope, seen, staging),
         )
-        made = {each.model: each for each in forecasts}
-        shown = origin_figures(models, made, series=len(panel.series))
+        made = {each.model: asked.of(each) for each in forecasts}
+        shown = origin_figures(asked.models, made, series=len(panel.series))
         add_figures(context, scope.key("forecasts"), {origin: shown})
-        for model in models:
+        for model in asked.models:
             summary = input_summary(panel, model, horizon=horizon, artifact=seen.artifacts[model.name].digest)
-            inputs = summary | {"figures": figures}
-            yield _candidate(scope, asking, model, inputs, seen.digests[model.name], made.get(model.name))
+            inputs = asked.summary(summary) | {"figures": figures}
+            yield _candidate(scope, asking, model, inputs, seen.on_record[model.name], made.get(model.name))
 
 
 def _staged(context: dg.AssetExecutionContext, scope: TenantScope, seen: SeenOrigin, staging: Staging) -> Made:

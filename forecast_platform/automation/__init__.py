@@ -42,9 +42,9 @@ def build_automation(
             build_alerts_sensor(scope),
             dg.AutomationConditionSensorDefinition(
                 f"{scope.name}__reports",
-                target=dg.AssetSelection.assets(scope.key("daily_report")),
+                target=dg.AssetSelection.assets(scope.key("daily_report"), scope.key("serving")),
                 default_status=scope.sensor_status,
-                description="Makes the newest report again when what it says was made again.",
+                description="Makes the newest report, and what is served, again when what they say was made again.",
             ),
         ],
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -50,6 +50,18 @@ class ModelForecast:
     fallbacks: int
     error: str | None
     seconds: float
+
+    def of_series(self, rows: Array) -> ModelForecast:
+        """The same of some series, by their rows: the numbers that they have among all the others."""
+        mean, status = (None if each is None else each[rows] for each in (self.mean, self.status))
+        index = self.series
+        return replace(
+            self,
+            series=SeriesIndex(*(each[rows] for each in (index.series_id, index.sku, index.location, index.category))),
+            mean=mean,
+            status=status,
+            fallbacks=0 if status is None else _fallbacks(status),
+        )
 
     def frame(self) -> pd.DataFrame:
         """The forecasts as rows: ``series_id``, ``horizon``, ``mean``, ``status``, series by series.
@@ -121,7 +133,7 @@ def _guarded(panel: Panel, model: ModelSpec, part: Part, fallback: Array) -> Mod
     if part.mean is not None:
         try:
             mean, status = guard(part.mean, panel.y, fallback, min_history=model.min_history)
-            fallbacks = int(((status == FALLBACK) | (status == COLD_START)).any(axis=1).sum())
+            fallbacks = _fallbacks(status)
         except Exception as raised:  # out of memory, say: no other model's forecasts
             error = on_one_line(raised)
     return ModelForecast(
@@ -136,3 +148,8 @@ def _guarded(panel: Panel, model: ModelSpec, part: Part, fallback: Array) -> Mod
         error=error,
         seconds=part.seconds + time.perf_counter() - started,
     )
+
+
+def _fallbacks(status: Array) -> int:
+    """Series of which at least one day is not the model's own."""
+    return int(((status == FALLBACK) | (status == COLD_START)).any(axis=1).sum())

@@ -1,13 +1,17 @@
 """Fences: what keeps a run that was ended from committing.
 
 A killed run worker can leave its step alive and writing. Just before COMMIT the writer asks Dagster's own record of
-its run; if that run has ended, the transaction is rolled back. No warehouse is touched here.
+its run; if that run has ended, the transaction is rolled back. A run of a backfill that was cancelled counts as ended
+as well: the daemon may be launching one while somebody cancels. No warehouse is touched here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from dagster._core.execution.backfill import BulkActionStatus
+from dagster._core.storage.tags import BACKFILL_ID_TAG
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -37,5 +41,13 @@ def run_fence(instance: DagsterInstance, run_id: str) -> Fence:
                 f"run {run.run_id} has ended ({run.status.value}) while a step of it was still writing; nothing was"
                 " committed. Launch the partition again if it is wanted"
             )
+        if run is not None and BACKFILL_ID_TAG in run.tags:
+            _require_wanted(instance, run.tags[BACKFILL_ID_TAG])
 
     return check
+
+
+def _require_wanted(instance: DagsterInstance, backfill_id: str) -> None:
+    backfill = instance.get_backfill(backfill_id)
+    if backfill is not None and backfill.status in (BulkActionStatus.CANCELING, BulkActionStatus.CANCELED):
+        raise RunEnded(f"backfill {backfill_id} was cancelled while a run of it was writing; nothing was committed")

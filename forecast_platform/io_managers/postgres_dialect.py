@@ -257,7 +257,8 @@ def _parsed(buffer: io.BytesIO, fields: dict[str, pa.DataType | None]) -> pa.Tab
         rows = csv.read_csv(
             buffer,
             read_options=csv.ReadOptions(column_names=list(types), use_threads=False),
-            parse_options=csv.ParseOptions(newlines_in_values=True),
+            # A null in a result of one column is an empty line, and a row.
+            parse_options=csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(types) > 1),
             convert_options=csv.ConvertOptions(
                 column_types=types,
                 null_values=[""],

@@ -19,7 +19,7 @@ from functools import partial
 from forecast_platform.sources.base import Arrival
 from forecast_platform.sources.batches import Landing
 from forecast_platform.sources.inbox import ASSET, InboxFile, csv_lines, listed, received_at, waiting
-from forecast_platform.sources.shapes import EventsSales
+from forecast_platform.sources.shapes import Events
 from forecast_platform.sources.store import Store
 
 KEPT_LISTS = 64
@@ -29,7 +29,7 @@ KEPT_LISTS = 64
 class EventSource:
     """Posted events as a source; see ``base.Source``."""
 
-    def __init__(self, *, name: str, rows: EventsSales, landing: Landing | None) -> None:
+    def __init__(self, *, name: str, rows: Events, landing: Landing | None) -> None:
         self.name = name
         self.rows = rows
         self._landing = landing
@@ -40,7 +40,7 @@ class EventSource:
         """What waits in the inbox, as few arrivals in the order of receipt; the days asked for make no difference."""
         if self._landing is None:
             raise ValueError("posted events are looked for in a landing, and none was given")
-        store = self._landing.store(ASSET)
+        store = self._landing.store(self.rows.asset)
         for number, names in _bundled(store, self.rows.events_per_batch).items():
             yield Arrival(
                 name=f"events-{number:08d}-{received_at(names[0]):%Y-%m-%dT%H:%M:%SZ}",
@@ -54,16 +54,16 @@ class EventSource:
         """Name of the newest file that waits in the inbox; nothing where none does."""
         if self._landing is None:
             raise ValueError("posted events are looked for in a landing, and none was given")
-        return waiting(self._landing).newest or ""
+        return waiting(self._landing, self.rows.asset).newest or ""
 
 
-def clear(landing: Landing, recorded: Collection[str]) -> int:
+def clear(landing: Landing, recorded: Collection[str], asset: str = ASSET) -> int:
     """Remove the inbox files of batches that are on record; how many.
 
     Args:
         recorded: ``batch_digest`` of ``landed_batches``, committed.
     """
-    store = landing.store(ASSET)
+    store = landing.store(asset)
     bundles = _bundles(store)
     here = store.names("inbox") if bundles else set()
     removed = 0

@@ -137,6 +137,18 @@ class InventoryColumns(Columns):
     on_order: str | None = Field(None, description="units ordered and not delivered")
 
 
+class ActualColumns(Columns):
+    """Columns of a day's totals that count instead of its sales."""
+
+    sale_date: str = Field(description="the day")
+    sku: str = Field(description="the item")
+    location: str | None = Field(None, description="where; without it 'all'")
+    entry: str = Field(description="name of the entry; of two of a series and day the greater one holds")
+    units: str = Field(description="the day's total; empty withdraws the entries before")
+    author: str = Field(description="who says so")
+    because: str = Field(description="why")
+
+
 class OpenOrderColumns(Columns):
     """Columns of purchase orders, one row a line; a later row of the same line replaces the earlier one."""
 

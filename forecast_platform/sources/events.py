@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 from forecast_platform.sources.parsing import shown
-from forecast_platform.sources.shapes import EVERYWHERE, EventsSales
+from forecast_platform.sources.shapes import EVERYWHERE, Events, SalesRows
 
 SALE, END_OF_DAY = "sale", "end_of_day"
 """Types of events; one without a type is a sale."""
@@ -43,13 +43,14 @@ class EventReader:
         rows: names of the fields, and how large an event may be.
     """
 
-    def __init__(self, rows: EventsSales) -> None:
+    def __init__(self, rows: Events) -> None:
         self._rows = rows
         self.fields = tuple(dict.fromkeys(name for names in rows.mapped().values() for name in names))
         """The events' own fields that are read, in the order of the cells."""
         self._known = frozenset((*self.fields, "type"))
         location = rows.columns.location
-        self._default = {location: EVERYWHERE} if location is not None else {}
+        self._with_default = tuple((name, EVERYWHERE if name == location else "") for name in self.fields)
+        self._ends_days = isinstance(rows, SalesRows)
         self._words = {True: rows.true_values[0], False: rows.false_values[0]}
 
     def read(self, event: object) -> list[str] | Mark:
@@ -66,10 +67,11 @@ class EventReader:
         if not isinstance(event, Mapping):
             raise Unfit(f"the event is {_kind(event)}, not a JSON object")
         kind = event.get("type", SALE)
-        if kind == END_OF_DAY:
+        if kind == END_OF_DAY and self._ends_days:
             return _mark(event)
         if kind != SALE:
-            raise Unfit(f"type {_quoted(kind)} is unknown; it is {SALE!r} (or left out) or {END_OF_DAY!r}")
+            known = f"it is {SALE!r} (or left out) or {END_OF_DAY!r}" if self._ends_days else "leave it out"
+            raise Unfit(f"type {_quoted(kind)} is unknown; {known}")
         if self._rows.unknown_fields == "refuse" and not event.keys() <= self._known:
             raise Unfit(self._unknown(event))
         return self._cells(event)
@@ -80,12 +82,7 @@ class EventReader:
             raise Unfit(f"the event is {size} bytes long; max_event_bytes is {most}")
         try:
             # Numbers stay as they were written: a price never goes through a binary float.
-            return json.loads(
-                text if isinstance(text, str) else bytes(text).decode(),
-                parse_float=str,
-                parse_int=_whole,
-                parse_constant=_refuse_constant,
-            )
+            return _ONE_EVENT.decode(text if isinstance(text, str) else bytes(text).decode())
         except UnicodeDecodeError as error:
             raise Unfit(f"the event is not UTF-8: {error.object[error.start : error.end]!r}") from error
         except json.JSONDecodeError as error:
@@ -100,16 +97,16 @@ class EventReader:
 
     def _cells(self, event: Mapping) -> list[str]:
         cells = []
-        for name in self.fields:
+        for name, default in self._with_default:
             value = event.get(name)
             if value is None:
-                value = self._default.get(name, "")
+                value = default
             cells.append(value if isinstance(value, str) else self._text(name, value))
         whole = "\x1f".join(cells)
         if "\0" in whole:
             raise Unfit(f"{self._holder(cells, chr(0))} holds a NUL character")
         try:
-            size = len(whole.encode())
+            size = len(whole if whole.isascii() else whole.encode())
         except UnicodeEncodeError as error:
             raise Unfit(
                 f"{self._holder(cells, whole[error.start])} holds a lone surrogate, which is no text"
@@ -131,6 +128,25 @@ class EventReader:
                 raise Unfit(f"{name} is {value}, not a finite number")
             return str(value)
         raise Unfit(f"{name} is {_kind(value)}; give a text, a number, true or false")
+
+
+def events_of(array: bytes) -> list[Any]:
+    """The events of a JSON array, numbers as they were written; what is wrong with one is left to be said of it.
+
+    Raises:
+        Unfit: it is no JSON array.
+    """
+    try:
+        events = _MANY_EVENTS.decode(array.decode())
+    except UnicodeDecodeError as error:
+        raise Unfit("it is not UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise Unfit(f"it is not JSON: {error}") from error
+    except RecursionError as error:
+        raise Unfit("it is nested too deeply") from error
+    if not isinstance(events, list):
+        raise Unfit(f"it is {_kind(events)}, not a list of events")
+    return events
 
 
 def as_it_came(event: object) -> str:
@@ -172,8 +188,18 @@ def _within(value: int, name: str) -> str:
     return str(value)
 
 
+def _whole_if_any(text: str) -> str | int:
+    """As ``_whole``, but one that is none stays a number, of which the event is refused that holds it."""
+    return text if len(text) < 20 and abs(int(text)) < WHOLE_NUMBER else int(text[:24])
+
+
 def _refuse_constant(name: str) -> NoReturn:
     raise Unfit(f"the event holds {name}, which is not a finite number")
+
+
+# Made once: a decoder of one's own costs as much as decoding an event with it.
+_ONE_EVENT = json.JSONDecoder(parse_float=str, parse_int=_whole, parse_constant=_refuse_constant)
+_MANY_EVENTS = json.JSONDecoder(parse_float=str, parse_int=_whole_if_any, parse_constant=float)
 
 
 def _quoted(value: object) -> str:

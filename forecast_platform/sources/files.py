@@ -19,8 +19,11 @@ from typing import Any, BinaryIO
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from forecast_platform.sources import uploads
 from forecast_platform.sources.base import Arrival, Format, SourceError, SourceUnavailable, resolve_url
-from forecast_platform.sources.shapes import Folder, Rows
+from forecast_platform.sources.batches import Landing
+from forecast_platform.sources.places import Folder
+from forecast_platform.sources.shapes import Rows
 
 _log = logging.getLogger(__name__)
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".filepart", ".swp", "~")
@@ -64,9 +67,13 @@ class FileSource:
         folder: where the files are.
         rows: how their rows look.
         variables: fill ``${NAME}`` in the URL.
+        landing: where files wait that were sent instead of dropped; needed to find those, and for nothing else.
     """
 
-    def __init__(self, *, name: str, folder: Folder, rows: Rows, variables: Mapping[str, str]) -> None:
+    def __init__(
+        self, *, name: str, folder: Folder, rows: Rows, variables: Mapping[str, str], landing: Landing | None = None
+    ) -> None:
+        self._landing = landing
         self.name = name
         self.rows = rows
         self._folder = folder
@@ -100,6 +107,8 @@ class FileSource:
             changed = _changed(info)
             if self._complete(place, path, info, changed, now):
                 yield self._arrival(place, path, info, changed, name, form=feeds[1], feeds=feeds[2])
+        if self._landing is not None:
+            yield from uploads.arrivals_of(self._landing, self.rows.asset)
 
     def high_water(self, *, now: datetime) -> None:
         """None: that a file is new is seen from its name, size and times."""

@@ -1,8 +1,8 @@
 """The inbox of posted events: they are kept durably when they come, and wait there until they are landed.
 
-Under ``<landing>/<tenant>/raw_sales/``: ``inbox/`` one file a post, written whole and synced before the sender is
-told; ``closed/`` the days that the sender said are over. What is in the names of the files is enough to know what
-waits. How they become batches is in ``bundles``.
+Under ``<landing>/<tenant>/<asset>/``, most often ``raw_sales``: ``inbox/`` one file a post, written whole and synced
+before the sender is told; ``closed/`` the days that the sender said are over. What is in the names of the files is
+enough to know what waits. How they become batches is in ``bundles``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from zoneinfo import ZoneInfo
 
 from forecast_platform.sources.batches import Landing
 from forecast_platform.sources.events import EventReader, Mark, Unfit, as_it_came
-from forecast_platform.sources.shapes import KEPT_WITH_EVENTS, EventsSales
+from forecast_platform.sources.shapes import KEPT_WITH_EVENTS, Events
 from forecast_platform.sources.store import Store
+from forecast_platform.tables import metadata
 
 ASSET = "raw_sales"
 EVENTS_PER_FILE = 10_000
@@ -47,6 +48,7 @@ class Receipt:
 
     Attributes:
         accepted: events that will be sales.
+        duplicates: how many of them name an event that stands in the post before them: of two states one will count.
         rejected: the others, with their 1-based number in the post.
         marks: days that were said to be over.
         days: business days that it touches.
@@ -54,6 +56,7 @@ class Receipt:
     """
 
     accepted: int
+    duplicates: int
     rejected: tuple[Rejected, ...]
     marks: tuple[date, ...]
     days: tuple[date, ...]
@@ -96,7 +99,7 @@ class InboxFile(NamedTuple):
 _NAME = re.compile(r"[0-9a-f]{14}-[0-9a-f]{16}-([0-9a-f]{8})-([0-9]{1,7})-(x|[0-9]{8}\.[0-9a-f]{1,128})-[0-9a-f]{16}")
 
 
-def post(landing: Landing, rows: EventsSales, events: Iterable[Any], received_at: datetime) -> Receipt:
+def post(landing: Landing, rows: Events, events: Iterable[Any], received_at: datetime) -> Receipt:
     """Keep events durably; on return they are on disk and will land.
 
     Args:
@@ -110,13 +113,14 @@ def post(landing: Landing, rows: EventsSales, events: Iterable[Any], received_at
     """
     if received_at.tzinfo is None:
         raise ValueError(f"received_at must have a time zone, not {received_at!r}")
-    store, desk = landing.store(ASSET), _Desk(landing, rows, received_at)
+    store, desk = landing.store(rows.asset), _Desk(landing, rows, received_at)
     numbered = enumerate(events, start=1)
     receipts = []
     while some := list(islice(numbered, EVENTS_PER_FILE)):
         receipts.append(_keep(store, desk, some))
     return Receipt(
         accepted=sum(each.accepted for each in receipts),
+        duplicates=sum(each.duplicates for each in receipts),
         rejected=tuple(rejected for each in receipts for rejected in each.rejected),
         marks=tuple(sorted({mark for each in receipts for mark in each.marks})),
         days=tuple(sorted({day for each in receipts for day in each.days})),
@@ -124,9 +128,9 @@ def post(landing: Landing, rows: EventsSales, events: Iterable[Any], received_at
     )
 
 
-def waiting(landing: Landing) -> Waiting:
+def waiting(landing: Landing, asset: str = ASSET) -> Waiting:
     """What waits to be landed, by the names of the files: 100,000 of them take a fraction of a second."""
-    store = landing.store(ASSET)
+    store = landing.store(asset)
     found = listed(store)
     days = {day for name in found for day in (name.days if name.days is not None else _told_days(store, name))}
     return Waiting(
@@ -147,7 +151,7 @@ def closed_by_mark(landing: Landing) -> date | None:
 class _Desk:
     """Where the events of a post are read: once, as they will be when they have landed."""
 
-    def __init__(self, landing: Landing, rows: EventsSales, received_at: datetime) -> None:
+    def __init__(self, landing: Landing, rows: Events, received_at: datetime) -> None:
         from forecast_platform.sources.clock import Clock
         from forecast_platform.sources.rows import RowReader
 
@@ -155,7 +159,11 @@ class _Desk:
         self.columns = (*self.events.fields, *KEPT_WITH_EVENTS)
         self.received_at = received_at
         self.received = received_at.astimezone(UTC).isoformat()
-        self._id_at = [self.columns.index(name) for name in rows.mapped()["event_id"]]
+        mapped = rows.mapped()
+        self._id_at = [self.columns.index(name) for name in mapped.get("event_id", ())]
+        named_by = ["event_id"] if self._id_at else metadata.tables[rows.asset].info["key"]
+        self._name_at = [self.columns.index(name) for ours in named_by for name in mapped.get(ours, ())]
+        self._met: set[tuple[str, ...]] = set()
         self._keeps_all = rows.unknown_fields == "keep"
         self._nothing = [""] * len(self.events.fields)
         self._earliest = rows.limits.earliest
@@ -187,6 +195,14 @@ class _Desk:
         """The event's id as its sender wrote it, None if there is none."""
         return "/".join(line[at] for at in self._id_at).strip("/") or None
 
+    def met_before(self, line: Sequence[str]) -> bool:
+        """Whether the post had an event of this name already."""
+        name = tuple([line[at] for at in self._name_at])
+        if name in self._met:
+            return True
+        self._met.add(name)
+        return False
+
     def judged(self, lines: Sequence[list[str]]) -> tuple[list[str | None], list[date]]:
         """For each line why it is no sale, or None, and its business day (that of its arrival if it has none)."""
         import numpy as np
@@ -215,18 +231,22 @@ def _keep(store: Store, desk: _Desk, events: Sequence[tuple[int, Any]]) -> Recei
     rejected: list[Rejected] = []
     files: list[str] = []
     days: list[date] = []
+    duplicates = 0
     if lines:
         reasons, found_days = desk.judged(lines)
         for line, reason, (number, event) in zip(lines, reasons, given, strict=True):
             if reason is not None and not reason.startswith("ignored"):
                 line[-2:] = [reason, as_it_came(event)]
                 rejected.append(Rejected(number, desk.event_id(line), reason))
+            else:
+                duplicates += desk.met_before(line)
         days = sorted(set(found_days))
         files.append(_write(store, desk, lines, days))
     for day in sorted(marks):  # after the sales that were sent before it
         note = {"day": day.isoformat(), "received_at": desk.received}
         store.put_once(json.dumps(note).encode(), f"closed/{day.isoformat()}")
-    return Receipt(len(lines) - len(rejected), tuple(rejected), tuple(sorted(marks)), tuple(days), tuple(files))
+    accepted = len(lines) - len(rejected)
+    return Receipt(accepted, duplicates, tuple(rejected), tuple(sorted(marks)), tuple(days), tuple(files))
 
 
 def _write(store: Store, desk: _Desk, lines: Sequence[list[str]], days: Sequence[date]) -> str:

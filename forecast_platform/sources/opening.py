@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from forecast_platform.sources.base import Source
 from forecast_platform.sources.batches import Landing
 from forecast_platform.sources.demo_settings import DemoSource
-from forecast_platform.sources.shapes import EventsSales, Folder, Query, Rows
+from forecast_platform.sources.places import Folder, Posted, Query
+from forecast_platform.sources.shapes import Rows
 
 
 def open_source(
@@ -25,7 +26,7 @@ def open_source(
         settings: one of the unions of ``shapes``: ``SalesSource``, ``ItemsSource``, …
         timezone: IANA zone of the tenant.
         variables: fill ``${NAME}`` in URLs.
-        landing: where posted events wait; needed to find those, and for nothing else.
+        landing: where posted events and uploaded files wait; needed to find those, and for nothing else.
 
     Raises:
         ValueError: the settings are those of another asset.
@@ -39,12 +40,14 @@ def open_source(
     if isinstance(settings, Folder):
         from forecast_platform.sources.files import FileSource
 
-        return FileSource(name=settings.name or asset, folder=settings, rows=settings, variables=variables or {})
+        return FileSource(
+            name=settings.name or asset, folder=settings, rows=settings, variables=variables or {}, landing=landing
+        )
     if isinstance(settings, Query):
         from forecast_platform.sources.sql import SqlSource
 
         return SqlSource(name=settings.name or asset, query=settings, rows=settings, variables=variables or {})
-    if isinstance(settings, EventsSales):
+    if isinstance(settings, Posted):
         from forecast_platform.sources.bundles import EventSource
 
         return EventSource(name=settings.name or asset, rows=settings, landing=landing)

@@ -39,7 +39,7 @@ from forecast_platform.sources.typed import arrow_type
 from forecast_platform.tables import PRICE, metadata
 
 CONTENT = pa.binary(16)
-_PAST = {"raw_sales", "inventory_levels"}
+_PAST = {"raw_sales", "inventory_levels", "actual_overrides"}
 """Facts that have happened; master data and plans may hold from a day to come."""
 _DAYS = {
     column.name: (Decimal(0), Decimal(3660))

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from forecast_platform.sources.base import Format
 from forecast_platform.sources.columns import (
+    ActualColumns,
     Columns,
     CovariateColumns,
     InventoryColumns,
@@ -29,8 +29,8 @@ from forecast_platform.sources.columns import (
 )
 from forecast_platform.sources.demo_settings import DemoSource
 from forecast_platform.sources.layouts import Csv, Join, Melt
+from forecast_platform.sources.places import Folder, Posted, Query
 from forecast_platform.sources.rules import Ignore, Limits, Returns
-from forecast_platform.sources.upstream import Upstream
 
 EVERYWHERE = "all"
 """The location of a business that has none."""
@@ -179,65 +179,18 @@ class InventoryRows(Rows):
     columns: InventoryColumns = Field(description="our names of columns: the source's")
 
 
+class ActualRows(Rows):
+    """How rows of a day's totals look that count instead of its sales."""
+
+    asset: ClassVar[str] = "actual_overrides"
+    columns: ActualColumns = Field(description="our names of columns: the source's")
+
+
 class OpenOrderRows(Rows):
     """How rows of open orders look."""
 
     asset: ClassVar[str] = "open_orders"
     columns: OpenOrderColumns = Field(description="our names of columns: the source's")
-
-
-_NAME = Field("", pattern=r"^([a-z0-9][a-z0-9_-]{0,62})?$", description="name of the source; without it the asset's")
-
-
-_UPSTREAM = Field(None, description="the asset of another tool that writes what is read here, as of dagster-dlt")
-
-
-class Folder(Settings):
-    """Where files are dropped."""
-
-    kind: Literal["files"] = Field(description="a folder of files")
-    name: str = _NAME
-    url: str = Field(min_length=1, description="folder, any fsspec URL: a path, s3://…; ${NAME} from the environment")
-    pattern: str = Field("*", min_length=1, description="glob of the files in the folder; ** goes into folders")
-    format: Format = Field("csv", description="csv (also .gz) or parquet")
-    upstream: Upstream | None = _UPSTREAM
-    settle_seconds: float = Field(5, ge=0, description="a file younger than this may still be being written, and waits")
-
-
-class Query(Settings):
-    """Where rows are queried."""
-
-    kind: Literal["sql"] = Field(description="a table or query of a database")
-    name: str = _NAME
-    url: str = Field(min_length=1, description="any SQLAlchemy URL; ${NAME} from the environment")
-    table: str | None = Field(None, description="table or view, as name or schema.name; or give query")
-    query: str | None = Field(None, description="a select statement, without order by; or give table")
-    page_by: str = Field(
-        description="column of a whole number, date or time that never changes for a row; pages are cut by it"
-    )
-    high_water: str | None = Field(
-        None, description="column that every new or changed row raises, as updated_at or an id; default: page_by"
-    )
-    upstream: Upstream | None = _UPSTREAM
-    page_size: int = Field(100_000, ge=1, description="width of a page of numbers; dates page by the day")
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Self:
-        if (self.table is None) == (self.query is None):
-            raise ValueError("give either table or query")
-        return self
-
-
-class Posted(Settings):
-    """Events that are posted, one by one or many at once, and wait in the landing's inbox until they are landed."""
-
-    kind: Literal["events"] = Field(description="posted events")
-    name: str = _NAME
-    unknown_fields: Literal["refuse", "keep"] = Field(
-        "refuse", description="what becomes of an event with a field that is not mapped: a reject, or the field is kept"
-    )
-    max_event_bytes: int = Field(16_384, ge=256, le=1 << 18, description="longest JSON text of an event")
-    events_per_batch: int = Field(50_000, ge=1, le=1_000_000, description="about the most events landed as one batch")
 
 
 _WHERE = set(Folder.model_fields) | set(Query.model_fields) | set(Posted.model_fields)
@@ -277,23 +230,13 @@ class SqlSales(_Sql, SalesRows):
     """Sales in a database."""
 
 
-def _our_names() -> SalesColumns:
-    """Fields of an event that is written in our own words."""
-    names = set(SalesColumns.model_fields) - {"sale_date", "revenue"}
-    return SalesColumns.model_validate({name: name for name in names})
-
-
-class EventsSales(Posted, SalesRows):
-    """Sales that are posted as JSON objects; ``columns`` are the names of their fields."""
-
-    columns: SalesColumns = Field(default_factory=_our_names, description="our names of columns: the events' fields")
+class _Events(Posted):
+    """Checks of what is posted as JSON, and why some of it was refused."""
 
     @model_validator(mode="after")
     def _of_events(self) -> Self:
-        if not self.named():
-            raise ValueError("map columns.event_id: a posted event may come twice, and is known by its id")
-        taken = {name for names in self.mapped().values() for name in names} & {*KEPT_WITH_EVENTS, "type"}
-        if taken:
+        mapped: dict[str, tuple[str, ...]] = getattr(self, "mapped")()  # noqa: B009
+        if taken := {name for names in mapped.values() for name in names} & {*KEPT_WITH_EVENTS, "type"}:
             raise ValueError(f"no field of an event may be called {', '.join(sorted(taken))}: we use the name")
         of_text = ("csv", "null_values", "decimal", "thousands", "melt", "joins", "shift_to")
         if given := [name for name in of_text if name in self.model_fields_set]:
@@ -302,6 +245,51 @@ class EventsSales(Posted, SalesRows):
 
     def refused_by(self) -> str | None:
         return KEPT_WITH_EVENTS[1]
+
+
+def _our_names() -> SalesColumns:
+    """Fields of an event that is written in our own words."""
+    names = set(SalesColumns.model_fields) - {"sale_date", "revenue"}
+    return SalesColumns.model_validate({name: name for name in names})
+
+
+def _our_names_of_stock() -> InventoryColumns:
+    return InventoryColumns.model_validate({name: name for name in InventoryColumns.model_fields})
+
+
+def _our_names_of_totals() -> ActualColumns:
+    return ActualColumns.model_validate({name: name for name in set(ActualColumns.model_fields) - {"updated_at"}})
+
+
+class EventsSales(_Events, SalesRows):
+    """Sales that are posted as JSON objects; ``columns`` are the names of their fields."""
+
+    columns: SalesColumns = Field(default_factory=_our_names, description="our names of columns: the events' fields")
+
+    @model_validator(mode="after")
+    def _has_names(self) -> Self:
+        if not self.named():
+            raise ValueError("map columns.event_id: a posted event may come twice, and is known by its id")
+        return self
+
+
+class EventsInventory(_Events, InventoryRows):
+    """Counts of stock that are posted as JSON objects: the newest of a day, item and location holds."""
+
+    columns: InventoryColumns = Field(
+        default_factory=_our_names_of_stock, description="our names of columns: the events' fields"
+    )
+
+
+class EventsActuals(_Events, ActualRows):
+    """Totals of days that are sent to the API, and withdrawn there."""
+
+    columns: ActualColumns = Field(
+        default_factory=_our_names_of_totals, description="our names of columns: the fields of what is sent"
+    )
+
+
+Events = EventsSales | EventsInventory | EventsActuals
 
 
 class FilesItems(_Files, ItemRows):
@@ -367,7 +355,7 @@ LocationsSource = Annotated[FilesLocations | SqlLocations | DemoSource, _KIND]
 SuppliersSource = Annotated[FilesSuppliers | SqlSuppliers | DemoSource, _KIND]
 PlanSource = Annotated[FilesPlan | SqlPlan | DemoSource, _KIND]
 CovariatesSource = Annotated[FilesCovariates | SqlCovariates, _KIND]
-InventorySource = Annotated[FilesInventory | SqlInventory | DemoSource, _KIND]
+InventorySource = Annotated[FilesInventory | SqlInventory | EventsInventory | DemoSource, _KIND]
 OpenOrdersSource = Annotated[FilesOpenOrders | SqlOpenOrders | DemoSource, _KIND]
 
 
@@ -381,3 +369,6 @@ class FactSources(Settings):
     covariates: CovariatesSource | None = Field(None, description="the tenant's own: marketing, weather, events, ...")
     inventory_levels: InventorySource | None = Field(None, description="stock at the end of a day")
     open_orders: OpenOrdersSource | None = Field(None, description="purchase orders and when they are delivered")
+    actual_overrides: EventsActuals | None = Field(
+        None, description="a day's totals that people send and that count instead of its sales"
+    )

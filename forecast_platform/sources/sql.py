@@ -23,7 +23,8 @@ import sqlalchemy as sa
 
 from forecast_platform.database_errors import can_pass
 from forecast_platform.sources.base import Arrival, SourceError, SourceUnavailable, resolve_url
-from forecast_platform.sources.shapes import Query, Rows
+from forecast_platform.sources.places import Query
+from forecast_platform.sources.shapes import Rows
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,11 @@ def test_dbt_is_told_where_the_warehouse_is(warehouse: Warehouse):
         assert {"PIPELINE_PG_HOST", "PIPELINE_PG_PORT", "PIPELINE_PG_USER", "PIPELINE_PG_DATABASE"} <= told.keys()
 
 
+def test_a_null_in_a_result_of_one_column_is_a_row(warehouse: Warehouse):
+    rows = warehouse.read("select max(first_seen) as newest from series")
+    assert len(rows) == 1 and rows["newest"].isna().all()
+
+
 def test_values_of_a_statement_may_be_lists(warehouse: Warehouse):
     with warehouse.transaction() as session:
         session.execute(INSERT, ROW)

@@ -48,6 +48,13 @@ QUERIES: dict[str, str] = {
         from publications p {VERSION} {NAMED}""",
     "published_latest": f"""
         select l.origin_date, v.digest, sku, location, l.confidence from published_latest l {VERSION} {NAMED}""",
+    "served_forecasts": "select origin_date, sku, location from served_forecasts",
+    "accuracy_sums": """
+        select target_date, model, horizon_bucket, n, sum_error, sum_abs_error, sum_sq_error, sum_actual, n_positive,
+               sum_ape_positive, n_out_of_stock
+        from accuracy_sums""",
+    "plan_inputs": "select as_of, sku, location, model, demand_class, whole, later from plan_inputs",
+    "plan_paths": "select as_of, model, demand_class from plan_paths",
     "items": "select * from items",
     "locations": "select * from locations",
     "suppliers": "select * from suppliers",
@@ -67,6 +74,7 @@ QUERIES: dict[str, str] = {
     "covariates": "select * from covariates",
     "inventory_levels": "select * from inventory_levels",
     "open_orders": "select * from open_orders",
+    "actual_overrides": "select * from actual_overrides",
     "inventory_plan": "select * from inventory_plan",
     "inventory_simulation": "select * from inventory_simulation",
 }

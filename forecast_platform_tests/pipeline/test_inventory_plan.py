@@ -216,7 +216,7 @@ def test_a_sale_of_today_moves_todays_plan_and_a_late_one_the_newest_as_well(sto
         # New terms, stock or orders make again what is ordered by them, and no forecast.
         steps = affected_steps(shop.scope, [], [], day(LAST), restocked=True)
         assert {asset for step in steps for asset in step.assets} == {
-            *("inventory_plan", "inventory_simulation", "daily_report"),
+            *("inventory_plan", "inventory_simulation", "daily_report", "serving"),
         }
         assert {(step.first, step.last) for step in steps if "inventory_plan" in step.assets} == {(day(LAST), today)}
 

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.slow
 LAST = 9
 NO_ASSETS = {
     *("partition_log", "series", "forecast_versions", "forecast_runs", "ledger_batches", "landed_batches"),
-    *("model_pins", "published_latest", "artifact_choices", "pruned_days"),
+    *("model_pins", "published_latest", "served_forecasts", "artifact_choices", "pruned_days"),
+    *("accuracy_sums", "plan_inputs", "plan_paths"),
 }
 """Tables that are no assets: logs, ids, a tenant's choices."""
 

@@ -82,6 +82,7 @@ def test_both_warehouses_log_the_same_digests(demos: dict[str, Shop]):
         "inventory_plan",
         "inventory_simulation",
         "daily_report",
+        "serving",
     )
     log = f"select asset, day, rows, digest from partition_log where asset not in {of_sums} order by asset, day"
     one, other = (demos[name].warehouse.read(log).set_index(["asset", "day"]) for name in ("duckdb", "postgresql"))

@@ -26,6 +26,16 @@ def executable() -> str:
     return found
 
 
+ABORTED = "net::ERR_ABORTED"
+"""What becomes of a request that its own page gave up."""
+
+KEY_CODES = {
+    **{"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "End": 35, "Home": 36},
+    **{"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40},
+}
+WRITING_KEYS = {"Enter": "\r", " ": " "}
+
+
 class Page:
     """One open page. ``complaints`` are the console's errors and warnings, exceptions and failed loads, in words."""
 
@@ -59,7 +69,7 @@ class Page:
                 self.complaints.append(str(told["args"]))
             case "Log.entryAdded" if told["entry"]["level"] in ("error", "warning"):
                 self.complaints.append(told["entry"]["text"])
-            case "Network.loadingFailed":
+            case "Network.loadingFailed" if told["errorText"] != ABORTED:
                 self.complaints.append(told["errorText"])
             case "Network.requestWillBeSent":
                 self.requested.append(told["request"]["url"])
@@ -75,7 +85,40 @@ class Page:
             self._next(PATIENCE)
 
     def evaluate(self, expression: str) -> Any:
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        """The value of an expression; of a promise what it comes to."""
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, (expression, answer["exceptionDetails"])
+        return answer["result"].get("value")
+
+    def wait_for(self, expression: str) -> Any:
+        """The value of an expression as soon as it is true of one; of an element ``True``."""
+        until = time.monotonic() + PATIENCE
+        told = f"(found => found instanceof Node || found)({expression})"
+        while not (found := self.evaluate(told)):
+            assert time.monotonic() < until, (expression, self.evaluate("document.body.innerText"))
+            time.sleep(0.05)
+        return found
+
+    def press(self, *keys: str) -> None:
+        """Press keys one after the other, by their names or what they write; ``Shift+Tab`` holds one down."""
+        for key in keys:
+            shift, name = key.startswith("Shift+"), key.removeprefix("Shift+")
+            text = WRITING_KEYS.get(name, name if len(name) == 1 else "")
+            told = {"key": name, "code": name, "windowsVirtualKeyCode": KEY_CODES.get(name, 0), "modifiers": 8 * shift}
+            self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **told)
+            self.call("Input.dispatchKeyEvent", type="keyUp", **told)
+
+    def write(self, text: str) -> None:
+        """Type a text into what has the focus."""
+        self.call("Input.insertText", text=text)
+
+    def tab_to(self, selector: str, *, most: int = 120) -> None:
+        """Go on with Tab until the focus is on what a CSS selector names."""
+        for _ in range(most):
+            self.press("Tab")
+            if self.evaluate(f"document.activeElement.matches({json.dumps(selector)})"):
+                return
+        raise AssertionError(f"Tab does not lead to {selector}")
 
     def screenshot(self, path: Path) -> None:
         """The whole page, not only what is in the window."""

@@ -64,6 +64,22 @@ by_day as (
   from events
   where sale_date >= {{ first_day() }}
   group by sale_date, sku, location
+),
+
+-- What somebody has given as the day's total counts instead of its events, until it is withdrawn.
+given as (
+  select sale_date, sku, location, units
+  from (
+    select
+      sale_date,
+      sku,
+      location,
+      units,
+      row_number() over (partition by sale_date, sku, location order by entry desc) as age
+    from {{ source('warehouse', 'actual_overrides') }}
+    where sale_date between {{ first_day() }} and {{ last_day() }}
+  ) as entries
+  where age = 1 and units is not null
 )
 
 select
@@ -71,7 +87,9 @@ select
   cast(members.sku as text) as sku,
   cast(members.location as text) as location,
   cast(series.series_id as integer) as series_id,
-  cast(greatest(coalesce(by_day.units_sold - by_day.units_returned, 0), 0) as numeric(18, 4)) as units,
+  cast(
+    coalesce(given.units, greatest(coalesce(by_day.units_sold - by_day.units_returned, 0), 0)) as numeric(18, 4)
+  ) as units,
   cast(coalesce(by_day.units_sold, 0) as numeric(18, 4)) as units_sold,
   cast(coalesce(by_day.units_returned, 0) as numeric(18, 4)) as units_returned,
   cast(coalesce(by_day.revenue, 0) as numeric(38, 10)) as revenue,
@@ -79,10 +97,14 @@ select
   cast(by_day.priced_revenue as double precision)
     / nullif(cast(by_day.priced_units as double precision), 0) as avg_price,
   cast(coalesce(by_day.on_promotion, false) as boolean) as on_promotion,
-  cast(not (coalesce(by_day.units_sold, 0) = 0 and coalesce(stock.on_hand <= 0, false)) as boolean) as in_stock
+  cast(
+    not (coalesce(given.units, by_day.units_sold, 0) = 0 and coalesce(stock.on_hand <= 0, false)) as boolean
+  ) as in_stock
 from members
 left join by_day
   on by_day.sale_date = members.sale_date and by_day.sku = members.sku and by_day.location = members.location
+left join given
+  on given.sale_date = members.sale_date and given.sku = members.sku and given.location = members.location
 left join {{ source('warehouse', 'series') }} as series
   on series.sku = members.sku and series.location = members.location
 left join {{ source('warehouse', 'inventory_levels') }} as stock

@@ -1,0 +1,25 @@
+// Every endpoint that a page calls, by the id that the OpenAPI gives it. No other file names a path of the API.
+
+export const ENDPOINTS = {
+  get_me: "GET /api/v1/me",
+  find_skus: "GET /api/v1/skus",
+  get_forecast: "GET /api/v1/forecasts/{sku}",
+  get_history: "GET /api/v1/series/{sku}/history",
+  list_forecasts: "GET /api/v1/forecasts",
+  get_series_accuracy: "GET /api/v1/series/{sku}/accuracy",
+  get_accuracy: "GET /api/v1/accuracy",
+  list_inventory: "GET /api/v1/inventory",
+  list_orders: "GET /api/v1/inventory/orders",
+  list_exceptions: "GET /api/v1/inventory/exceptions",
+  get_inventory_totals: "GET /api/v1/inventory/totals",
+  get_inventory: "GET /api/v1/inventory/{sku}",
+  calculate_inventory: "POST /api/v1/inventory/calculate",
+  create_job: "POST /api/v1/jobs",
+  list_jobs: "GET /api/v1/jobs",
+  get_job: "GET /api/v1/jobs/{job_id}",
+  cancel_job: "POST /api/v1/jobs/{job_id}/cancel",
+  list_job_batches: "GET /api/v1/jobs/{job_id}/batches",
+  retry_job_batch: "POST /api/v1/jobs/{job_id}/batches/{batch_id}/retry",
+  list_events: "GET /api/v1/events",
+  post_upload: "POST /api/v1/uploads",
+};

@@ -1,0 +1,112 @@
+"""The hot read: the newest publication of one SKU, kept in memory for as long as nothing else is published.
+
+A process remembers what it has read of a tenant under the version that was served; whether that has changed is asked
+``CHECKED_SECONDS`` after the last time. An answer from memory costs no database, one from the database a single lookup
+by key.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+import anyio
+import anyio.to_thread
+import orjson
+
+from forecast_platform.api.answers import to_json
+from forecast_platform.api.reading.base import Readings, TenantReading
+
+CHECKED_SECONDS = 0.25
+"""How old the knowledge of what is served may be: so long after a publication its predecessor may still be answered."""
+
+KEPT_BYTES = 96_000_000
+"""Of one tenant and process: 50,000 series of 28 days."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """The forecast of one series: ``body`` is a JSON object that says everything but its age."""
+
+    location: str
+    origin: date
+    body: bytes
+
+    def cut(self, horizon: int) -> Served:
+        """The first days of it."""
+        content = orjson.loads(self.body)
+        content["horizon"] = min(horizon, content["horizon"])
+        for name in ("dates", "mean", "status"):
+            content[name] = content[name][:horizon]
+        content["quantiles"] = {level: each[:horizon] for level, each in content["quantiles"].items()}
+        return Served(self.location, self.origin, to_json(content))
+
+
+def sku_answer(
+    sku: str, found: Iterable[Served], today: date, *, horizon: int | None = None, location: str | None = None
+) -> bytes | None:
+    """The answer about a SKU, as JSON; ``None`` where nothing of what is asked for was found."""
+    wanted = [each for each in found if location is None or each.location == location]
+    if not wanted:
+        return None
+    if horizon is not None:
+        wanted = [each.cut(horizon) for each in wanted]
+    series = b",".join(each.body[:-1] + b',"age_days":%d}' % (today - each.origin).days for each in wanted)
+    return b'{"sku":' + orjson.dumps(sku) + b',"forecasts":[' + series + b"]}"
+
+
+@dataclass
+class _Kept:
+    version: str
+    checked: float
+    by_sku: OrderedDict[str, tuple[Served, ...]] = field(default_factory=OrderedDict)
+    size: int = 0
+
+
+class LatestForecasts:
+    """The newest publications of all tenants, for one process. To be used from its event loop only."""
+
+    def __init__(self, readings: Readings) -> None:
+        self._readings = readings
+        self._kept: dict[str, _Kept] = {}
+
+    async def of(self, tenant: str, sku: str) -> tuple[Served, ...]:
+        """What is published for a SKU, by location; nothing where the tenant has no such SKU.
+
+        Raises:
+            WarehouseUnavailable: it is not in memory, and the data is not to be had.
+        """
+        kept = await self._current(tenant)
+        found = kept.by_sku.get(sku)
+        if found is not None:
+            return found
+        rows = await anyio.to_thread.run_sync(_read, self._readings.of(tenant), sku)
+        if rows:
+            self._keep(kept, sku, rows)
+        return rows
+
+    async def _current(self, tenant: str) -> _Kept:
+        kept, now = self._kept.get(tenant), time.monotonic()
+        if kept is not None and now < kept.checked + CHECKED_SECONDS:
+            return kept
+        if kept is not None:
+            kept.checked = now  # the others go on with what there is while this one asks
+        version = await anyio.to_thread.run_sync(self._readings.of(tenant).version)
+        if kept is None or kept.version != version:
+            kept = self._kept[tenant] = _Kept(version, now)
+        return kept
+
+    @staticmethod
+    def _keep(kept: _Kept, sku: str, rows: tuple[Served, ...]) -> None:
+        kept.by_sku[sku] = rows
+        kept.size += sum(len(each.body) for each in rows)
+        while kept.size > KEPT_BYTES:
+            _, gone = kept.by_sku.popitem(last=False)
+            kept.size -= sum(len(each.body) for each in gone)
+
+
+def _read(reading: TenantReading, sku: str) -> tuple[Served, ...]:
+    return tuple(Served(location, origin, body.encode()) for location, origin, body in reading.served(sku))
