@@ -1,5 +1,6 @@
 """Answers: JSON that is always valid, with an ETag by what it says, so that any HTTP cache may ask whether it still
-holds."""
+holds.
+"""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import dagster as dg
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -66,6 +67,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await anyio.to_thread.run_sync(platform.load_tenants)
         with watching(platform):
             yield
         platform.close()

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forecast_platform.api.metrics import Metrics
-from forecast_platform.api.problems import Problem, problem_response
+from forecast_platform.api.problems import Problem, as_problem, problem_response
 
 log = logging.getLogger("forecast_platform.api.requests")
 
@@ -52,11 +52,15 @@ class Observed:
 
         try:
             await self._app(scope, receive, noting)
-        except Exception:
-            log.exception("%s %s failed", scope["method"], scope["path"], extra={"request_id": request_id})
+        except Exception as error:
+            problem = as_problem(error)
+            if problem is None:
+                log.exception("%s %s failed", scope["method"], scope["path"], extra={"request_id": request_id})
+                problem = Problem(500, "internal", f"this should not happen; the log has it under {request_id}")
+            else:
+                log.warning("%s %s: %s", scope["method"], scope["path"], error, extra={"request_id": request_id})
             if begun_answer:
                 raise
-            problem = Problem(500, "internal", f"this should not happen; the log has it under {request_id}")
             await problem_response(problem, path=scope["path"], request_id=request_id)(scope, receive, noting)
         finally:
             self._ended(scope, status, time.perf_counter() - begun)

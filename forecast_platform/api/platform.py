@@ -1,5 +1,6 @@
 """What all requests of one process share: the settings, the platform's state, the tenants and the ways to their
-data."""
+data.
+"""
 
 from __future__ import annotations
 
@@ -88,6 +89,15 @@ class Platform:
             day, until = self.tenant(name).today(), time.monotonic() + TODAY_SECONDS
             self._today[name] = day, until
         return day
+
+    def load_tenants(self) -> None:
+        """Read the settings of all tenants, so that no request has to wait for that: it imports Dagster, which takes
+        seconds. One that is wrong is told of and keeps nobody else from being served."""
+        for name in self.tenant_names():
+            try:
+                self.tenant(name)
+            except SettingsError as error:
+                log.error("tenant %s is not served: %s", name, error)
 
     def tenant_names(self) -> list[str]:
         """The tenants that have a folder."""

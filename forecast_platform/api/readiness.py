@@ -1,5 +1,6 @@
 """Whether requests can be answered: the platform's state and every tenant's data are looked at. It names no tenant:
-anybody may ask; the log says which it was."""
+anybody may ask; the log says which it was.
+"""
 
 from __future__ import annotations
 

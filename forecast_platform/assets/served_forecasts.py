@@ -2,7 +2,8 @@
 
 What is published is decided in ``publications`` and explained in ``forecast_explanations``; here it is put in the
 form in which it is asked for a thousand times a second: one row a series, found by its key. Nothing but the row's age
-is added later."""
+is added later.
+"""
 
 from __future__ import annotations
 

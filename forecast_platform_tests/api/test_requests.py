@@ -1,5 +1,6 @@
 """What holds for every request: problems in one form, bounded bodies, an id, a line in the log, origins that are
-named."""
+named.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,8 @@
 30,490 series of 3,049 SKUs at 10 locations, with 33 days published for each (a million rows), are put into a fresh
 warehouse and served as the pipeline serves them; ``forecast-platform serve`` then answers in a process of its own,
 and a client asks from this one, on the same machine. SKUs are drawn at random, each with one of its locations or with
-all."""
+all.
+"""
 
 from __future__ import annotations
 

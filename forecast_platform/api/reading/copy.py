@@ -1,7 +1,8 @@
 """Reading the serving copy of a DuckDB warehouse: its files as views, under the names they have in the warehouse.
 
 The warehouse's own file is never opened. Each session looks whether a newer manifest stands in the folder, which
-costs one ``stat``; who is in the middle of a query goes on with the files of the one before."""
+costs one ``stat``; who is in the middle of a query goes on with the files of the one before.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Forecasts of one SKU other than the newest publication: of a past origin, of another model, as of a past moment.
 
 They are put in the form of ``served_forecasts`` (``assets.served_forecasts``), figures and all, so that what was
-published then is answered as it was answered then."""
+published then is answered as it was answered then.
+"""
 
 from __future__ import annotations
 

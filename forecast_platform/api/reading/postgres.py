@@ -2,7 +2,9 @@
 word on.
 
 The role can read the tenant's schema and nothing else (``migrations.tenants``), so that a query that forgets the
-tenant, or is made to name another's, finds nothing. A connection never serves two tenants."""
+tenant, or is made to name another's, finds nothing. A connection never serves two tenants. (Statements of somebody's
+own could set another role, as the login may: values travel as parameters, and no text of a request is ever SQL.)
+"""
 
 from __future__ import annotations
 

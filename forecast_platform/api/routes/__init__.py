@@ -1,7 +1,8 @@
 """The endpoints, a file a subject. ``ROUTERS`` lists their routers, in the order in which they stand in the OpenAPI.
 
 A path with a parameter takes everything that fits: where two fit, as ``/inventory/exceptions`` and
-``/inventory/{sku}``, the particular one is declared first."""
+``/inventory/{sku}``, the particular one is declared first.
+"""
 
 from forecast_platform.api.routes import (
     actuals,
