@@ -66,7 +66,7 @@ def test_no_wrong_credential_opens_any_route(shop: Served, wrong_keys: dict[str,
     for method, path, _ in [
         *operations(app),
         ("GET", "/api/v1/nothing/of/the/kind", frozenset()),
-        ("GET", "/", frozenset()),
+        ("GET", "/api", frozenset()),
     ]:
         for kind, sent in wrong_keys.items():
             headers = {"Authorization": sent} if sent else {}
@@ -127,7 +127,7 @@ def test_a_plain_route_beside_the_framework_is_seen_too():
 
 def test_a_public_path_written_in_another_way_is_not_public(shop: Served, open_app: Callable):
     asked: TestClient = open_app(shop.settings)[1]()
-    for path in ("/health/", "//health", "/Health", "/health/../api/v1/forecasts/x", "/metrics%00"):
+    for path in ("/health/", "/health//", "/Health", "/health/../api/v1/forecasts/x", "/metrics%00"):
         assert asked.get(path).status_code == 401, path
 
 
