@@ -31,8 +31,9 @@ export const count = (value) => (known(value) ? WHOLE.format(value) : NONE);
 // Money, in the tenant's currency, which nobody says: whole from 10 on, or columns of it would not line up.
 export const money = (value) => (known(value) ? (Math.abs(value) >= 10 ? WHOLE : CENTS).format(value) : NONE);
 
-export const percent = (value) => (known(value) ? `${TENTHS.format(value * 100)} %` : NONE);
-export const signedPercent = (value) => (known(value) && value > 0 ? `+${percent(value)}` : percent(value));
+// (Adding 0 makes 0 of a -0.)
+export const percent = (value) => (known(value) ? `${TENTHS.format(Math.round(value * 1000) / 10 + 0)} %` : NONE);
+export const signedPercent = (value) => (known(value) && Math.round(value * 1000) > 0 ? `+${percent(value)}` : percent(value));
 
 export const toTime = (day) => Date.parse(`${day}T00:00:00Z`);
 export const toDay = (time) => new Date(time).toISOString().slice(0, 10);

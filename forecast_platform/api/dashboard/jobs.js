@@ -49,7 +49,7 @@ function jobForm(at) {
     which: select([["all", "all"], ["skus", "some SKUs"], ["first", "the first few"]], "all"),
     skus: el("textarea", { rows: 3, spellcheck: "false" }),
     few: el("input", { type: "number", min: 1, value: 100 }),
-    models: el("select", { multiple: true, size: Math.min(at.me.models.length, 4) }, at.me.models.map((name) => el("option", { value: name }, name))),
+    models: el("select", { multiple: true, size: Math.min(at.me.models.length, 6) }, at.me.models.map((name) => el("option", { value: name }, name))),
     reason: el("input", { maxlength: 300 }),
   };
   const told = el("div", { role: "alert" });
@@ -146,13 +146,15 @@ function batchTable(at, path, answer, told) {
     { title: "Days", row: true, cell: (each) => [days(each), el("span", { class: "why" }, named(each))] },
     { title: "Status", cell: (each) => [tag(each.status), each.error && el("span", { class: "why bad" }, each.error)] },
     { title: "Stage", cell: (each) => words(each.stage) },
-    { title: "Series", number: true, cell: (each) => count(each.series) },
+    { title: "Series", number: true, narrow: false, cell: (each) => count(each.series) },
     { title: "Rows", number: true, narrow: false, cell: (each) => count(each.rows) },
     { title: "Began", narrow: false, cell: (each) => moment(each.started_at) },
     { title: "Ended", narrow: false, cell: (each) => moment(each.ended_at) },
-    { title: "Again", cell: (each) => (["failed", "cancelled"].includes(each.status) ? retryButton(at, path, each, told) : null) },
-  ], answer.items, { caption: "Batches of the job" }), many];
+    answer.items.some(lost) && { title: "Again", cell: (each) => (lost(each) ? retryButton(at, path, each, told) : null) },
+  ].filter(Boolean), answer.items, { caption: "Batches of the job" }), many];
 }
+
+const lost = (batch) => ["failed", "cancelled"].includes(batch.status);
 
 function named(batch) {
   const [first, last] = [batch.series_names[0], batch.series_names.at(-1)].map((each) => each?.join(" in "));
