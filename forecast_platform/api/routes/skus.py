@@ -49,7 +49,7 @@ def skus(
         str,
         Query(max_length=LONGEST_NAME, pattern=PRINTABLE, description="Part of a SKU or its name.", examples=["shoe"]),
     ] = "",
-    limit: Annotated[int, Query(ge=1, le=100, description="The most that are answered.")] = 20,
+    limit: Annotated[int, Query(ge=1, le=100, description="The most that are answered.", examples=[20])] = 20,
 ) -> Response:
     """SKUs that have a text in their code or name, whatever its case: those that begin with it first."""
     with at.reading.session() as session:
