@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from forecast_platform import settings as platform_settings
-from forecast_platform.api.keys import ApiKey, KeyRefused, Keys, Scope
+from forecast_platform.api.scopes import Scope
 from forecast_platform.arguments import CommandLineError, loaded_tenant, one_line_errors
-from forecast_platform.state import State
+
+if TYPE_CHECKING:
+    from forecast_platform.api.keys import ApiKey, Keys
 
 
 def refusals(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -20,6 +22,8 @@ def refusals(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        from forecast_platform.api.keys import KeyRefused
+
         try:
             return command(*args, **kwargs)
         except KeyRefused as error:
@@ -99,6 +103,9 @@ def disable(key_id: str) -> None:
 
 
 def _keys() -> Keys:
+    from forecast_platform.api.keys import Keys
+    from forecast_platform.state import State
+
     return Keys(State(platform_settings.load().state_url))
 
 

@@ -13,26 +13,17 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 
+from forecast_platform.api.scopes import Scope
 from forecast_platform.state import State, api_keys
 
 PREFIX = "fp_"
 SHAPE = re.compile(r"fp_([a-z0-9]{10})_([A-Za-z0-9_-]{43})")
 ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 ID_LENGTH = 10
-
-
-class Scope(StrEnum):
-    """What a credential allows within its tenant."""
-
-    READ = "read"
-    WRITE = "write"
-    JOBS = "jobs"
-    ADMIN = "admin"
 
 
 class KeyRefused(ValueError):

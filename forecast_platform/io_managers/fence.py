@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dagster._core.execution.backfill import BulkActionStatus
-from dagster._core.storage.tags import BACKFILL_ID_TAG
-
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
@@ -32,6 +29,8 @@ def run_fence(instance: DagsterInstance, run_id: str) -> Fence:
     The returned function raises ``RunEnded`` if the run is recorded as finished.
     """
 
+    from dagster._core.storage.tags import BACKFILL_ID_TAG
+
     def check() -> None:
         run = instance.get_run_by_id(run_id)
         if run is not None and PARENT_RUN_TAG in run.tags and not run.is_finished:
@@ -48,6 +47,8 @@ def run_fence(instance: DagsterInstance, run_id: str) -> Fence:
 
 
 def _require_wanted(instance: DagsterInstance, backfill_id: str) -> None:
+    from dagster._core.execution.backfill import BulkActionStatus
+
     backfill = instance.get_backfill(backfill_id)
     if backfill is not None and backfill.status in (BulkActionStatus.CANCELING, BulkActionStatus.CANCELED):
         raise RunEnded(f"backfill {backfill_id} was cancelled while a run of it was writing; nothing was committed")
