@@ -106,8 +106,7 @@ class ChangedDays:
             ChangedDay(
                 asset=row.asset,
                 day=row.day,
-                # SQLite keeps no zone.
-                noted_at=row.noted_at if row.noted_at.tzinfo else row.noted_at.replace(tzinfo=UTC),
+                noted_at=row.noted_at,
                 reason=row.reason,
                 generation=row.generation,
                 before=row.before,

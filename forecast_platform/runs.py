@@ -25,6 +25,7 @@ from forecast_platform.assets.scope import REASON_TAG, REQUESTED_BY_TAG, TENANT_
 from forecast_platform.changes import ANYHOW, OPEN, ChangedDay
 from forecast_platform.days import ranges
 from forecast_platform.io_managers.fence import PARENT_RUN_TAG
+from forecast_platform.io_managers.statements import days_listed
 from forecast_platform.io_managers.warehouse import PartitionState
 from forecast_platform.partitions import FACTS_OF_TODAY, FROM_FORECASTS, affected, membership_moved
 
@@ -166,7 +167,7 @@ def moved_days(scope: TenantScope, days: Collection[date]) -> set[date]:
     if not days or scope.warehouse.last_day("daily_sales") is None:
         return set()  # nothing was ever made from sales, and dbt has not made the table
     # A sale of another changed day may be as new: it kept no series in. What stays as it was is made again for nothing.
-    nearest = NEAREST.format(changed=", ".join(f"date '{day}'" for day in sorted(days)))
+    nearest = NEAREST.format(changed=days_listed(sorted(days)))
     return {each for day in days for each in _moved_by(scope, day, nearest)}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -25,13 +26,29 @@ BUSY_SECONDS = 60
 LOCK = 0x666F726563617374
 """PostgreSQL's advisory lock of a transaction: what one reads and then writes no other has changed meanwhile."""
 
+
+class Moment(sa.TypeDecorator):
+    """A time with its zone, written and read in UTC: SQLite keeps no zone."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
 changed_days = sa.Table(
     "changed_days",
     metadata,
     sa.Column("tenant", sa.Text, primary_key=True),
     sa.Column("asset", sa.Text, primary_key=True),
     sa.Column("day", sa.Date, primary_key=True),
-    sa.Column("noted_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("noted_at", Moment, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("generation", sa.Integer, nullable=False),
     sa.Column("before", sa.Text, nullable=False),
@@ -72,14 +89,14 @@ incidents = sa.Table(
     sa.Column("affects", sa.Text, nullable=False),
     sa.Column("run_id", sa.Text),
     sa.Column("details", sa.Text, nullable=False),
-    sa.Column("since", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("since", Moment, nullable=False),
+    sa.Column("opened_at", Moment, nullable=False),
+    sa.Column("last_seen_at", Moment, nullable=False),
     sa.Column("told", sa.Boolean, nullable=False),
-    sa.Column("good_since", sa.DateTime(timezone=True)),
+    sa.Column("good_since", Moment),
     sa.Column("good_evaluations", sa.Integer, nullable=False),
     sa.Column("last_evaluation", sa.Text),
-    sa.Column("ended_at", sa.DateTime(timezone=True)),
+    sa.Column("ended_at", Moment),
     comment=(
         "What was or is wrong, from when it was first seen until all was well for long enough. `since` is when it"
         " began, `details` what later findings of the same matter rest on. The columns' meaning is"
@@ -103,10 +120,10 @@ alert_messages = sa.Table(
     sa.Column("event", sa.Text, nullable=False),
     sa.Column("channel", sa.Text, nullable=False),
     sa.Column("message", sa.Text, nullable=False),
-    sa.Column("queued_at", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("queued_at", Moment, nullable=False),
+    sa.Column("next_try_at", Moment, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("sent_at", sa.DateTime(timezone=True)),
+    sa.Column("sent_at", Moment),
     sa.Column("last_error", sa.Text),
     sa.UniqueConstraint("incident", "event", "channel"),
     comment="What people are told of incidents, a row a channel: recorded first, then sent, then marked as sent.",
@@ -120,9 +137,9 @@ api_keys = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("scopes", sa.Text, nullable=False),
-    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("expires_at", sa.DateTime(timezone=True)),
-    sa.Column("disabled_at", sa.DateTime(timezone=True)),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment),
+    sa.Column("disabled_at", Moment),
     sa.Column("follows", sa.Text),
     comment=(
         "Keys of the API, each of one tenant. `digest` is the SHA-256 of the secret, which is shown once and kept"
@@ -137,7 +154,7 @@ idempotent_requests = sa.Table(
     sa.Column("operation", sa.Text, primary_key=True),
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("digest", sa.Text, nullable=False),
-    sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False, index=True),
+    sa.Column("begun_at", Moment, nullable=False, index=True),
     sa.Column("status", sa.Integer),
     sa.Column("answer", sa.Text),
     comment=(
@@ -161,10 +178,10 @@ jobs = sa.Table(
     sa.Column("retry_of", sa.Text),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("error", sa.Text),
-    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("started_at", sa.DateTime(timezone=True)),
-    sa.Column("ended_at", sa.DateTime(timezone=True)),
-    sa.Column("stopped_at", sa.DateTime(timezone=True)),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("started_at", Moment),
+    sa.Column("ended_at", Moment),
+    sa.Column("stopped_at", Moment),
     comment=(
         "Work that somebody asked for over HTTP. `only_series` and `only_models` are JSON lists (of `[sku, location]`,"
         " of names), null for all; `retry_of` is the batch that failed before; `stopped_at` says that what Dagster did"
@@ -198,8 +215,8 @@ job_batches = sa.Table(
     sa.Column("stage", sa.Text, nullable=False),
     sa.Column("rows", sa.BigInteger),
     sa.Column("error", sa.Text),
-    sa.Column("started_at", sa.DateTime(timezone=True)),
-    sa.Column("ended_at", sa.DateTime(timezone=True)),
+    sa.Column("started_at", Moment),
+    sa.Column("ended_at", Moment),
     sa.UniqueConstraint("job_id", "run", "block"),
     comment=(
         "What a job is cut into: days that one run makes, by block of series. `backfill_id` is the name that the run's"
@@ -214,7 +231,7 @@ events = sa.Table(
     sa.Column("tenant", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("subject", sa.Text, nullable=False),
-    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("at", Moment, nullable=False),
     sa.Column("data", sa.Text, nullable=False),
     comment=(
         "What listeners are told, in order: transactions that write here wait for each other, so that no id appears"
@@ -233,7 +250,7 @@ webhooks = sa.Table(
     sa.Column("types", sa.Text, nullable=False),
     sa.Column("secret", sa.Text, nullable=False),
     sa.Column("created_by", sa.Text, nullable=False),
-    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
     comment=(
         "Who is told of events by a POST to their own server. `types` are words apart by blanks. `secret` signs what is"
         " sent and is shown once; unlike a key it has to be kept, or nothing could be signed."
@@ -247,10 +264,10 @@ webhook_messages = sa.Table(
     sa.Column("webhook_id", sa.Text, sa.ForeignKey("webhooks.webhook_id"), nullable=False),
     sa.Column("message_id", sa.Text, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
-    sa.Column("queued_at", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("queued_at", Moment, nullable=False),
+    sa.Column("next_try_at", Moment, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("sent_at", sa.DateTime(timezone=True)),
+    sa.Column("sent_at", Moment),
     sa.Column("last_error", sa.Text),
     sa.UniqueConstraint("webhook_id", "message_id"),
     comment="What is told by webhook, a row a subscription: recorded with the event, then sent, then marked as sent.",

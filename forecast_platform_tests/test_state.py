@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 import sqlalchemy as sa
@@ -45,3 +45,14 @@ def test_what_a_failed_transaction_wrote_is_gone(state_url: str):
         raise ZeroDivisionError
     with state.transaction() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(changed_days)).scalar() == 0
+
+
+def test_times_come_back_in_utc_whatever_zone_they_were_written_and_are_compared_in(state_url: str):
+    moment = datetime(2026, 1, 2, 0, 30, tzinfo=timezone(timedelta(hours=2)))
+    with State(state_url).transaction() as connection:
+        connection.execute(sa.insert(changed_days).values(ROW | {"generation": 1, "noted_at": moment}))
+    later = sa.select(changed_days.c.noted_at).where(changed_days.c.noted_at >= moment)
+    with State(state_url).transaction() as connection:
+        (held,) = connection.scalars(later).all()
+        assert not connection.scalars(later.where(changed_days.c.noted_at > moment)).all()
+    assert (held, held.tzinfo) == (moment, UTC)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,8 +24,6 @@ seen as a failure: the wait is longer than any channel's timeout."""
 
 MOST_FORGOTTEN = 1_000
 """Incidents that are forgotten at once: others wait to write meanwhile. More of them go the next time."""
-
-_TIMES = ("since", "opened_at", "last_seen_at", "good_since", "ended_at")
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class AlertRecord:
 
     def recent_incidents(self, ended_after: datetime) -> list[Incident]:
         """Open incidents and those that ended after a moment, oldest first."""
-        return self._incidents(sa.or_(incidents.c.ended_at.is_(None), incidents.c.ended_at > _utc(ended_after)))
+        return self._incidents(sa.or_(incidents.c.ended_at.is_(None), incidents.c.ended_at > ended_after))
 
     def told_of(self, keys: Collection[Key]) -> dict[Key, set[str]]:
         """The days that incidents of some matters were about which have ended."""
@@ -76,7 +74,6 @@ class AlertRecord:
         """Record what became of an incident; the answer has its id."""
         incident = change.incident
         values = {name: getattr(incident, name) for name in _FIELDS}
-        values |= {name: _utc(values[name]) for name in _TIMES}
         values |= {"details": json.dumps(incident.details, sort_keys=True)}
         if incident.id is None:
             inserted = connection.execute(sa.insert(incidents).values(tenant=self._tenant, **values))
@@ -102,8 +99,8 @@ class AlertRecord:
                     event=event,
                     channel=channel,
                     message=json.dumps(message.to_json(), ensure_ascii=False),
-                    queued_at=_utc(now),
-                    next_try_at=_utc(now),
+                    queued_at=now,
+                    next_try_at=now,
                     attempts=0,
                 )
             )
@@ -121,7 +118,7 @@ class AlertRecord:
             earlier.c.sent_at.is_(None),
             earlier.c.id < alert_messages.c.id,
         )
-        due = self._unsent(alert_messages.c.channel == channel, alert_messages.c.next_try_at <= _utc(now), ~waits)
+        due = self._unsent(alert_messages.c.channel == channel, alert_messages.c.next_try_at <= now, ~waits)
         query = sa.select(alert_messages).where(*due).order_by(alert_messages.c.id).limit(1)
         with self._state.transaction() as connection:
             row = connection.execute(query).mappings().first()
@@ -131,13 +128,13 @@ class AlertRecord:
             connection.execute(
                 sa.update(alert_messages)
                 .where(alert_messages.c.id == row["id"])
-                .values(attempts=row["attempts"] + 1, next_try_at=_utc(now + wait))
+                .values(attempts=row["attempts"] + 1, next_try_at=now + wait)
             )
         return Pending(row["id"], channel, Message.from_json(json.loads(row["message"])), row["attempts"] + 1)
 
     def sent(self, pending: Pending, now: datetime) -> None:
         """The channel has taken the message."""
-        self._mark(pending, sent_at=_utc(now), last_error=None)
+        self._mark(pending, sent_at=now, last_error=None)
 
     def failed(self, pending: Pending, reason: str) -> None:
         """The channel has not taken the message."""
@@ -162,7 +159,7 @@ class AlertRecord:
         """
         newest = sa.select(sa.func.max(incidents.c.id)).scalar_subquery()
         waits = sa.exists().where(alert_messages.c.incident == incidents.c.id, alert_messages.c.sent_at.is_(None))
-        over = (incidents.c.tenant == self._tenant, incidents.c.ended_at < _utc(ended_before))
+        over = (incidents.c.tenant == self._tenant, incidents.c.ended_at < ended_before)
         query = sa.select(incidents.c.id).where(*over, incidents.c.id < newest, ~waits).order_by(incidents.c.id)
         with self._state.transaction() as connection:
             old = list(connection.scalars(query.limit(MOST_FORGOTTEN)))
@@ -186,14 +183,4 @@ _FIELDS = [name for name in Incident.__dataclass_fields__ if name != "id"]
 
 def _incident(row: Any) -> Incident:
     values = {name: row[name] for name in ("id", *_FIELDS)}
-    values |= {name: _aware(values[name]) for name in _TIMES}
     return Incident(**values | {"details": json.loads(values["details"])})
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.astimezone(UTC)
-
-
-def _aware(moment: datetime | None) -> datetime | None:
-    """SQLite keeps no zone: what was written is UTC."""
-    return None if moment is None else moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

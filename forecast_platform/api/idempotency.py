@@ -79,7 +79,7 @@ class Requests:
                 )
             if held.status is not None:
                 return Answered(held.status, held.answer.encode())
-            if _utc(held.begun_at) > now - IN_FLIGHT:
+            if held.begun_at > now - IN_FLIGHT:
                 raise Problem(
                     409,
                     "request-in-flight",
@@ -101,8 +101,3 @@ class Requests:
         with self._state.transaction() as connection:
             named = (*self._named, idempotent_requests.c.key == key, idempotent_requests.c.status.is_(None))
             connection.execute(sa.delete(idempotent_requests).where(*named))
-
-
-def _utc(moment: datetime) -> datetime:
-    """SQLite keeps no zone; what was written was in UTC."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

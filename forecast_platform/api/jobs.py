@@ -182,21 +182,30 @@ def require_models(scope: TenantScope, models: list[str] | None) -> tuple[str, .
 
 
 def wanted_series(
-    reading: TenantReading, first: date, last: date, *, skus: list[str] | None, first_series: int | None
+    reading: TenantReading,
+    first: date,
+    last: date,
+    *,
+    skus: list[str] | None,
+    first_series: int | None,
+    some_models: bool,
 ) -> list[Numbered]:
     """The series of a job.
 
     Raises:
-        Problem: there is none, a SKU is unknown, or some series are asked for on days that were not made over all.
+        Problem: there is none, a SKU is unknown, or some series or models are asked for on days that were not made
+            over all: such a day would count as made, and nothing else would make the others.
     """
+    some = skus is not None or first_series is not None or some_models
     with reading.session() as session:
         known = known_series(session, last)
-        made = days_on_record(session, first, last) if (skus or first_series) else set()
+        made = days_on_record(session, first, last) if some else set()
     if not known:
         raise Problem(409, "no-series", f"nothing was sold by {last}; load the tenant first: forecast-platform run")
+    if some:
+        _require_made(first, last, made)
     if skus is None and first_series is None:
         return known
-    _require_made(first, last, made)
     if skus is None:
         return known[:first_series]
     found, unknown = of_skus(known, skus)
@@ -218,6 +227,6 @@ def _require_made(first: date, last: date, made: set[date]) -> None:
         raise Problem(
             422,
             "not-made-over-all",
-            f"some series can be forecast again where all were forecast before; {in_words(lacking)[:200]} were not:"
-            " ask for those days without skus and first_series",
+            "some series or models can be forecast again where all were forecast before;"
+            f" {in_words(lacking)[:200]} were not: ask for those days without skus, first_series and models",
         )

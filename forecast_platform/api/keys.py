@@ -166,13 +166,8 @@ def _key(row: Any) -> ApiKey:
         tenant=row.tenant,
         name=row.name,
         scopes=frozenset(map(Scope, row.scopes.split())),
-        created_at=_utc(row.created_at),
-        expires_at=row.expires_at and _utc(row.expires_at),
-        disabled_at=row.disabled_at and _utc(row.disabled_at),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        disabled_at=row.disabled_at,
         follows=row.follows,
     )
-
-
-def _utc(moment: datetime) -> datetime:
-    """SQLite keeps no zone; what was written was in UTC."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -8,7 +8,6 @@ from typing import Annotated
 from fastapi import Query
 
 from forecast_platform.api.problems import Problem
-from forecast_platform.days import days_between
 
 From = Annotated[
     date | None, Query(alias="from", description="First day; see `to` where it is left out.", examples=["2026-01-01"])
@@ -37,8 +36,3 @@ def period(first: date | None, last: date | None, *, newest: date, days: int, mo
     if (last - first).days >= most:
         raise Problem(422, "invalid-request", f"from and to may span {most:,} days; ask in parts")
     return first, last
-
-
-def days_of(first: date, last: date) -> str:
-    """The days as a list that SQL reads: an index that begins with the day is then searched once a day."""
-    return ", ".join(f"date '{day}'" for day in days_between(first, last))

@@ -5,7 +5,6 @@ data.
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -45,11 +44,6 @@ class Platform:
         self._tenants: dict[str, TenantScope] = {}
         self._today: dict[str, tuple[date, float]] = {}
         self._guard = threading.Lock()
-
-    @cached_property
-    def secret(self) -> str:
-        """What this process signs with; in development one that ends with it."""
-        return self.settings.api_secret or secrets.token_urlsafe(32)
 
     @cached_property
     def shopify(self) -> Shops:

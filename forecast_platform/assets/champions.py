@@ -20,7 +20,7 @@ from forecast_platform.assets.lineage import columns_of, made_from, passed_on
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between, stretches
 from forecast_platform.io_managers.reads import reads_of
-from forecast_platform.io_managers.warehouse import Session
+from forecast_platform.io_managers.warehouse import PartitionState, Session
 from forecast_platform.io_managers.windows import require_materialized
 from forecast_platform.partitions import DayWindow
 from forecast_platform.tenant import Tenant
@@ -88,7 +88,7 @@ def build_champions_asset(scope: TenantScope) -> dg.AssetsDefinition:
         """
         first, last = day_range(context)
         scope.require_closed("champions", last)
-        rows_of_days = _require_inputs(context, scope, first, last)
+        rows_of_days = {day: state.rows for day, state in _require_inputs(context, scope, first, last).items()}
         with scope.warehouse.reading() as session:
             reads_of(context).saw_rows(session, "model_pins", PINS_UP_TO, {"last": last})
             pins = pins_up_to(session, last)
@@ -125,11 +125,13 @@ def pins_up_to(session: Session, last: date) -> list[Pin]:
     return [Pin(*row) for row in session.execute(query)]
 
 
-def _require_inputs(context: dg.AssetExecutionContext, scope: TenantScope, first: date, last: date) -> dict[date, int]:
-    """Check that what is read is materialized, and remember it; how many rows of error sums each day has."""
-    rows: dict[date, int] = {}
-    for asset, back, young in (("demand_classes", 0, False), ("error_sums", scope.tenant.champion_window - 1, True)):
-        states = require_materialized(
+def _require_inputs(
+    context: dg.AssetExecutionContext, scope: TenantScope, first: date, last: date
+) -> dict[date, PartitionState]:
+    """Check that what is read is materialized, and remember it; the days of error sums."""
+    states = {}
+    for asset, back, young in (("error_sums", scope.tenant.champion_window - 1, True), ("demand_classes", 0, False)):
+        states[asset] = require_materialized(
             scope.warehouse,
             asset,
             first=first,
@@ -139,9 +141,8 @@ def _require_inputs(context: dg.AssetExecutionContext, scope: TenantScope, first
             young=young,
             wanted_by="champions",
         )
-        reads_of(context).saw_partitions(asset, days_between(first - timedelta(days=back), last), states)
-        rows = {day: state.rows for day, state in states.items()}
-    return rows
+        reads_of(context).saw_partitions(asset, days_between(first - timedelta(days=back), last), states[asset])
+    return states["error_sums"]
 
 
 def _classes(session: Session, first: date, last: date) -> pd.DataFrame:

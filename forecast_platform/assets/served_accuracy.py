@@ -5,10 +5,8 @@ What an error is and how it adds up is decided in dbt's ``error_sums`` and ``pub
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
-
 from forecast_platform.assets.report_reading import EXACT
+from forecast_platform.io_managers.statements import days_listed
 from forecast_platform.io_managers.warehouse import Session
 from forecast_platform.reporting.figures import PUBLISHED
 
@@ -55,13 +53,9 @@ def refresh_sums(session: Session) -> int:
     scored = session.execute(SCORED)
     stale = sorted(day for day, made_from, rows in scored if held.get(day) != made_from and (rows or day in held))
     for begin in range(0, len(stale), AT_ONCE):
-        days = _listed(stale[begin : begin + AT_ONCE])
+        days = days_listed(stale[begin : begin + AT_ONCE])
         session.execute(FORGET.format(days=days))
         session.execute(ADD.format(table="error_sums", model="s.model", days=days))
         if "published_sums" in there:
             session.execute(ADD.format(table="published_sums", model=f"'{PUBLISHED}'", days=days))
     return len(stale)
-
-
-def _listed(days: Sequence[date]) -> str:
-    return ", ".join(f"date '{day}'" for day in days)

@@ -91,5 +91,4 @@ class Events:
 
 
 def _event(row: Any) -> Event:
-    at = row.at.replace(tzinfo=UTC) if row.at.tzinfo is None else row.at.astimezone(UTC)
-    return Event(row.id, row.tenant, row.kind, row.subject, at, json.loads(row.data))
+    return Event(row.id, row.tenant, row.kind, row.subject, row.at, json.loads(row.data))

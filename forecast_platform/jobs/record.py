@@ -7,7 +7,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -219,10 +219,8 @@ def _job(row: Any) -> Job:
         reason=row.reason,
         retry_of=row.retry_of,
     )
-    times = (_utc(row.created_at), _utc(row.started_at), _utc(row.ended_at), _utc(row.stopped_at))
-    created = times[0]
-    assert created is not None
-    return Job(row.job_id, row.tenant, asked, Status(row.status), row.error, created, *times[1:])
+    times = (row.created_at, row.started_at, row.ended_at, row.stopped_at)
+    return Job(row.job_id, row.tenant, asked, Status(row.status), row.error, *times)
 
 
 def _batch(row: Any) -> JobBatch:
@@ -236,17 +234,10 @@ def _batch(row: Any) -> JobBatch:
         stage=Stage(row.stage),
         rows=row.rows,
         error=row.error,
-        started_at=_utc(row.started_at),
-        ended_at=_utc(row.ended_at),
+        started_at=row.started_at,
+        ended_at=row.ended_at,
     )
 
 
 def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    """SQLite keeps no zone; what was written was in UTC."""
-    if moment is None:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

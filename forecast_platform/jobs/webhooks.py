@@ -11,7 +11,7 @@ import json
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -174,5 +174,5 @@ def _type_of(kind: str, data: Mapping[str, Any]) -> str | None:
 
 
 def _webhook(row: Any, waiting: int, error: str | None) -> Webhook:
-    at = row.created_at.replace(tzinfo=UTC) if row.created_at.tzinfo is None else row.created_at.astimezone(UTC)
-    return Webhook(row.webhook_id, row.tenant, row.url, tuple(row.types.split()), row.created_by, at, waiting, error)
+    types = tuple(row.types.split())
+    return Webhook(row.webhook_id, row.tenant, row.url, types, row.created_by, row.created_at, waiting, error)

@@ -249,8 +249,9 @@ def test_some_series_and_models_are_fixed_when_they_are_asked_for(either_desk: D
     few = either_desk.ask(client, first_series=3)
     batches = client.get(f"/api/v1/jobs/{few['job_id']}/batches").json()["items"]
     assert sum(each["series"] for each in batches) == 3 == few["series"]
-    days = {"first_day": f"{in_days(-ORIGINS)}", "last_day": f"{LAST_ORIGIN}", "first_series": 2}
-    assert client.post("/api/v1/jobs", json=days).json()["type"].endswith("not-made-over-all")
+    days = {"first_day": f"{in_days(-ORIGINS)}", "last_day": f"{LAST_ORIGIN}"}
+    for only in ({"first_series": 2}, {"models": ["naive"]}):
+        assert client.post("/api/v1/jobs", json=days | only).json()["type"].endswith("not-made-over-all")
     days = {"first_day": f"{LAST_ORIGIN}", "last_day": f"{LAST_ORIGIN}", "skus": ["sku 1", "nothing"]}
     assert client.post("/api/v1/jobs", json=days).json()["type"].endswith("unknown-sku")
 

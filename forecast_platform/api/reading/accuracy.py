@@ -11,9 +11,10 @@ from datetime import date
 from typing import Any
 
 from forecast_platform.accuracy.buckets import HORIZON_BUCKETS
-from forecast_platform.api.periods import days_of
 from forecast_platform.api.reading.base import records
 from forecast_platform.assets.report_reading import EXACT
+from forecast_platform.days import days_between
+from forecast_platform.io_managers.statements import days_listed
 from forecast_platform.io_managers.warehouse import Session
 from forecast_platform.reporting.figures import FLOOR, PUBLISHED
 
@@ -92,7 +93,9 @@ def over_all(session: Session, first: date, last: date, *, by_day: bool) -> list
 def of_series(session: Session, ids: Iterable[int], first: date, last: date) -> list[dict[str, Any]]:
     """The same of some series, each by itself, with its scaled errors."""
     series = ", ".join(str(int(each)) for each in sorted(ids))
-    return _told(records(session, OF_SERIES.format(days=days_of(first, last), series=series)), ("series_id",))
+    return _told(
+        records(session, OF_SERIES.format(days=days_listed(days_between(first, last)), series=series)), ("series_id",)
+    )
 
 
 def _told(rows: Sequence[dict[str, Any]], scope: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -7,8 +7,9 @@ from datetime import date
 from typing import Any
 
 from forecast_platform.api.paging import Key, Page
-from forecast_platform.api.periods import days_of
 from forecast_platform.api.reading.base import records
+from forecast_platform.days import days_between
+from forecast_platform.io_managers.statements import days_listed
 from forecast_platform.io_managers.warehouse import Session
 
 KEYS = (Key("sale_date", date), Key("location"))
@@ -32,7 +33,7 @@ def facts(
     """Rows of a SKU's days, by day and location. A day on which a series was not active has none."""
     named = {f"location_{n}": name for n, name in enumerate(locations)}
     query = FACTS.format(
-        days=days_of(first, last),
+        days=days_listed(days_between(first, last)),
         locations=", ".join(f":{name}" for name in named),
         conditions=page.condition,
         order=page.order,

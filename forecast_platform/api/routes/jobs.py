@@ -72,7 +72,12 @@ def create_job(request: Request, at: Here, wanted: JobRequest) -> Response:
             422, "invalid-request", "facts are made of all series at once: leave skus, first_series and models out"
         )
     series = wanted_series(
-        at.reading, wanted.first_day, wanted.last_day, skus=wanted.skus, first_series=wanted.first_series
+        at.reading,
+        wanted.first_day,
+        wanted.last_day,
+        skus=wanted.skus,
+        first_series=wanted.first_series,
+        some_models=models is not None,
     )
     asked = Asked(
         kind=wanted.kind,
