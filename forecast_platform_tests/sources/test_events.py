@@ -126,3 +126,36 @@ def test_whatever_is_sent_is_read_or_refused_and_can_be_shown(event: object):
     shown = as_it_came(event)
     assert "\0" not in shown and "\n" not in shown
     assert len(shown.encode()) < 10_000
+
+
+known_fields = st.sampled_from([*SALE, "type", "location", "unit_price", "order_id"])
+plain = st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats() | st.text(max_size=80)
+sales = st.dictionaries(known_fields, plain, max_size=5).map(lambda some: SALE | some)
+events = st.lists(sales | sales.map(json.dumps) | sales.map(lambda some: json.dumps(some).encode()), max_size=4)
+
+
+@settings(max_examples=150, deadline=None)
+@given(events | st.lists(sales | anything, min_size=1, max_size=3), st.sampled_from([256, 4096]))
+def test_events_that_are_read_together_are_read_as_each_would_be(sent: list, longest: int):
+    reader = EventReader(shape(max_event_bytes=longest))
+    together = reader.read_together(sent) if sent else None
+    if together is not None:
+        assert [list(cells) for cells in zip(*together, strict=True)] == [reader.read(event) for event in sent]
+
+
+def test_plain_sales_are_read_together_and_nothing_else():
+    reader = EventReader(shape())
+    assert reader.read_together([SALE, json.dumps(SALE | {"unit_price": 2.5})]) is not None
+    others = [
+        {"type": "end_of_day", "day": "2026-06-01"},
+        SALE | {"x": 1},
+        SALE | {"sku": []},
+        SALE | {"sku": "a\0"},
+        SALE | {"sku": "\ud800"},
+        SALE | {"sku": "é" * 40_000},
+        SALE | {"quantity": float("nan")},
+        [123, 125],
+        "{",
+        None,
+    ]
+    assert [reader.read_together([SALE, other]) for other in others] == [None] * len(others)
