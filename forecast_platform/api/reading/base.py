@@ -14,6 +14,11 @@ from forecast_platform.settings import Settings
 
 SERVED = "select location, origin_date, body from served_forecasts where sku = :sku order by location"
 
+PAGE = (
+    "select sku, location, origin_date, body from served_forecasts where sku > :after"
+    " order by sku, location limit :rows"
+)
+
 
 class TenantReading(ABC):
     """One tenant's data, to be read and nothing else. Safe to use from several threads."""
@@ -34,6 +39,22 @@ class TenantReading(ABC):
         """
         with self.session() as session:
             return session.execute(SERVED, {"sku": sku})
+
+    def served_page(self, after: str, rows: int) -> list[tuple[str, str, date, str]]:
+        """SKU, location, origin and body of the SKUs that follow ``after``, up to so many rows: whole SKUs only, at
+        least one of those that there are.
+
+        Raises:
+            WarehouseUnavailable: as ``session``.
+        """
+        with self.session() as session:
+            page = session.execute(PAGE, {"after": after, "rows": rows})
+        if len(page) < rows:
+            return page
+        first, last = page[0][0], page[-1][0]
+        if first == last:
+            return [(first, *row) for row in self.served(first)]
+        return [row for row in page if row[0] != last]
 
     @abstractmethod
     def version(self) -> str:

@@ -1,0 +1,46 @@
+"""The newest publications in memory: whatever the size of a page, all of them are there after the first question."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from forecast_platform.api.reading import Readings
+from forecast_platform.api.reading import latest as module
+from forecast_platform.api.reading.latest import LatestForecasts
+from forecast_platform_tests.api.conftest import Served
+
+
+def served_skus(served: Served) -> list[str]:
+    return served.warehouse.read("select distinct sku from served_forecasts order by sku")["sku"].tolist()
+
+
+async def filled(served: Served, asked: str) -> LatestForecasts:
+    latest = LatestForecasts(Readings(served.settings))
+    await latest.of(served.tenant, asked)
+    await latest._filling[served.tenant]
+    return latest
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 500])
+def test_all_that_is_served_is_read_ahead_as_it_would_be_read_when_asked(served: Served, monkeypatch, rows: int):
+    monkeypatch.setattr(module, "PAGE_ROWS", rows)
+    monkeypatch.setattr(module, "PAGE_PAUSE_SECONDS", 0.0)
+    skus = served_skus(served)
+    latest = asyncio.run(filled(served, skus[2]))
+    held = latest._kept[served.tenant].by_sku
+    reading = Readings(served.settings).of(served.tenant)
+    assert sorted(held) == sorted(skus)
+    assert {sku: held[sku] for sku in skus} == {sku: module._read(reading, sku) for sku in skus}
+
+
+def test_no_more_is_read_ahead_than_there_is_room_for(served: Served, monkeypatch):
+    monkeypatch.setattr(module, "PAGE_PAUSE_SECONDS", 0.0)
+    skus = served_skus(served)
+    one = sum(len(each.body) for each in module._read(Readings(served.settings).of(served.tenant), skus[0]))
+    monkeypatch.setattr(module, "KEPT_BYTES", 3 * one)
+    kept = asyncio.run(filled(served, skus[0]))._kept[served.tenant]
+    assert 1 <= len(kept.by_sku) < len(skus) and kept.size <= 3 * one
+    # What was asked for stays, and what there was no room for is read when it is asked for.
+    assert skus[0] in kept.by_sku
