@@ -32,6 +32,7 @@ from forecast_platform.api.edge import Bounded, Observed
 from forecast_platform.api.hot import HotForecasts
 from forecast_platform.api.metrics import Metrics
 from forecast_platform.api.platform import Platform
+from forecast_platform.api.platform_figures import PlatformFigures
 from forecast_platform.api.problems import ProblemDetails
 from forecast_platform.api.reading.latest import LatestForecasts
 from forecast_platform.api.routes import ROUTERS
@@ -84,6 +85,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.platform, app.state.metrics = platform, metrics
+    app.state.figures = PlatformFigures(platform)
     app.state.latest = LatestForecasts(platform.readings)
     for router in ROUTERS:
         app.include_router(router)
