@@ -5,12 +5,13 @@ What an event must look like is in ``sources.events``, how it is kept in ``sourc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.settings import SettingsError
 from forecast_platform.sources.inbox import Receipt, post
+from forecast_platform.sources.overrides import Override, keep
 from forecast_platform.sources.shapes import EventsActuals, EventsInventory, EventsSales
 
 
@@ -86,6 +87,15 @@ def post_totals(scope: TenantScope, totals: Iterable[Any]) -> Receipt:
     from dagster._time import get_current_datetime
 
     return post(scope.landing, shape_of_totals(scope), totals, get_current_datetime())
+
+
+def post_overrides(scope: TenantScope, overrides: Sequence[Override]) -> None:
+    """Keep what planners expect durably; it is in the ledger with the run that the sensor starts.
+
+    Raises:
+        OSError: it could not be kept, and may be posted again.
+    """
+    keep(scope.landing, overrides)
 
 
 def post_events(scope: TenantScope, events: Iterable[Any]) -> Receipt:

@@ -715,6 +715,31 @@ actual_overrides = _table(
     ),
 )
 
+planner_overrides = _table(
+    "planner_overrides",
+    _required("entry", Text),
+    _required("received_at", TIMESTAMP),
+    _required("received_on", Date),
+    _required("target_date", Date),
+    _required("sku", Text),
+    _required("location", Text),
+    Column("units", QUANTITY),
+    Column("withdraws", Text),
+    _required("author", Text),
+    _required("reason", Text),
+    Column("expires_at", TIMESTAMP),
+    Column("holds_through", Date),
+    key=("entry",),
+    write="append",
+    checks=("(units IS NULL) <> (withdraws IS NULL)", "units >= 0"),
+    description=(
+        "What planners expect instead of the published forecast, which stays as it is. A row without units withdraws"
+        " the entry that it names. `received_on` is the day that was open by then, `holds_through` the last day that"
+        " begins before `expires_at`. Of a series and day the greatest entry holds that is neither withdrawn nor"
+        " expired."
+    ),
+)
+
 inventory_plan = _table(
     "inventory_plan",
     _required("as_of", Date),

@@ -20,9 +20,10 @@ from dagster_k8s import K8sRunLauncher
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.job import DagsterK8sJobConfig, construct_dagster_k8s_job
 
+from forecast_platform.api.starting import require_safe
 from forecast_platform.executors import executor_of
 from forecast_platform.pipeline import PROJECT
-from forecast_platform.settings import load
+from forecast_platform.settings import SettingsError, load
 
 DEPLOY = PROJECT / "deploy"
 KUBERNETES = kubernetes_validate.latest_version()
@@ -30,6 +31,9 @@ COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 VALUES: dict[str, Any] = yaml.safe_load((DEPLOY / "helm-values.yaml").read_text())
 MANIFESTS: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
 (CODE,) = VALUES["dagster-user-deployments"]["deployments"]
+GIVEN = "0f6a2c9b41d87e35" * 2
+"""Stands for what whoever starts the services must give."""
+
 OURS = {name: each for name, each in COMPOSE["services"].items() if each["image"] == "forecast-platform"}
 
 
@@ -55,7 +59,7 @@ def test_services_wait_for_services_that_there_are_and_that_tell_when_they_are_r
             assert other in services, f"{name} waits for {other}"
             if needed["condition"] == "service_healthy":
                 assert "healthcheck" in services[other], f"{name} waits for {other} to be healthy"
-    assert set(OURS) == {"migrate", "code", "worker", "daemon", "webserver"}
+    assert set(OURS) == {"migrate", "code", "worker", "daemon", "webserver", "api"}
     assert services["worker"]["deploy"]["replicas"] == 2
 
 
@@ -64,7 +68,7 @@ def test_the_services_settings_are_settings_and_hold_no_password():
         given = {name: str(value) for name, value in service["environment"].items()}
         secret = [value for name, value in given.items() if "PASSWORD" in name or "@" in value]
         assert len(secret) == 4 and all("${FORECAST_PASSWORD" in value for value in secret)
-        filled = {name: re.sub(r"\$\{FORECAST_PASSWORD[^}]*\}", "secret", value) for name, value in given.items()}
+        filled = {name: re.sub(r"\$\{FORECAST_\w+[^}]*\}", GIVEN, value) for name, value in given.items()}
         settings = load(filled | {"FORECAST_HOME": "/var/lib/forecast"})
         assert executor_of(settings).name == "celery"
         # Whatever steps hand to each other is in the volume that all of them mount.
@@ -72,6 +76,27 @@ def test_the_services_settings_are_settings_and_hold_no_password():
         assert "/var/lib/forecast" in mounted
         for url in (settings.staging_url, settings.landing, settings.artifacts_url):
             assert url.startswith("file:///var/lib/forecast/"), url
+
+
+def test_the_api_starts_with_what_it_is_given_and_not_without_a_secret():
+    service = OURS["api"]
+    given = {name: str(value) for name, value in service["environment"].items()}
+    for name in ("FORECAST_API_SECRET", "FORECAST_API_METRICS_TOKEN"):
+        assert given[name].startswith(f"${{{name}:?")
+    filled = {name: re.sub(r"\$\{FORECAST_\w+[^}]*\}", GIVEN, value) for name, value in given.items()}
+    require_safe(load(filled), host="0.0.0.0")
+    with pytest.raises(SettingsError, match="FORECAST_API_SECRET"):
+        require_safe(load({name: value for name, value in filled.items() if name != "FORECAST_API_SECRET"}), host="::")
+    of_the_others = {name: value for name, value in OURS["code"]["environment"].items() if name == "FORECAST_WAREHOUSE"}
+    with pytest.raises(SettingsError, match="without TLS"):
+        require_safe(
+            load(filled | {"FORECAST_WAREHOUSE": re.sub(r"\$\{[^}]*\}", GIVEN, *of_the_others.values())}), host="::"
+        )
+    sockets = [volume for volume in service["volumes"] if volume.endswith(":/var/run/postgresql")]
+    assert sockets and sockets[0] in COMPOSE["services"]["postgres"]["volumes"]
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert "/ready" in service["healthcheck"]["test"][-1] and COMPOSE["services"]["proxy"]["profiles"] == ["tls"]
+    compile(service["healthcheck"]["test"][-1], "healthcheck", "exec")
 
 
 def test_the_workspace_names_the_service_of_the_code_location_and_its_port():
@@ -115,7 +140,7 @@ def commands() -> Iterator[list[str]]:
     for service in OURS.values():
         words = service["command"]
         yield from (part.split() for part in words[2].split(" && ")) if words[0] == "sh" else [words]
-        if "healthcheck" in service:
+        if "healthcheck" in service and service["healthcheck"]["test"][1] != "python":
             yield service["healthcheck"]["test"][1:]
     for manifest in MANIFESTS:
         for container in manifest["spec"].get("template", {}).get("spec", {}).get("containers", ()):
@@ -172,7 +197,7 @@ def test_the_image_is_made_from_files_and_extras_that_there_are():
     assert {"forecast_platform", "dbt_project", "deploy/dagster.yaml", "deploy/workspace.yaml"} <= set(copied)
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     (extras,) = (line.partition("EXTRAS=")[2].split(",") for line in lines if line.startswith("ARG EXTRAS"))
-    assert {"postgres", "celery", "k8s"} <= set(extras) <= set(project["optional-dependencies"])
+    assert {"postgres", "celery", "k8s", "api"} <= set(extras) <= set(project["optional-dependencies"])
     (base,) = (line.split()[1] for line in lines if line.startswith("FROM"))
     assert base == "python:3.11-slim" and project["requires-python"].startswith(">=3.11")
     assert [line for line in lines if line.startswith("USER")] == ["USER forecast"]
@@ -272,6 +297,35 @@ def test_every_pod_has_the_same_image_volume_and_secret():
     assert migrate["volumes"] == CODE["volumes"]
     assert CODE["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
     assert container["envFrom"][0]["secretRef"]["name"] == CODE["envSecrets"][0]["name"]
+
+
+def test_the_api_of_the_cluster_is_probed_spread_scaled_and_behind_tls():
+    found = {each["kind"]: each for each in MANIFESTS if each["metadata"]["name"] == "forecast-api"}
+    assert set(found) == {"Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Ingress"}
+    pod = found["Deployment"]["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    labels = pod["metadata"]["labels"]
+    assert labels == found["Deployment"]["spec"]["selector"]["matchLabels"] == found["Service"]["spec"]["selector"]
+    assert labels == found["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"]
+    migrate = next(each for each in MANIFESTS if each["kind"] == "Job")["spec"]["template"]["spec"]["containers"][0]
+    assert (container["image"], container["envFrom"]) == (migrate["image"], migrate["envFrom"])
+    (port,) = container["ports"]
+    assert str(port["containerPort"]) == container["command"][container["command"].index("--port") + 1]
+    assert {container[name]["httpGet"]["path"] for name in ("livenessProbe", "startupProbe")} == {"/health"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/ready", "port": port["name"]}
+    assert found["Service"]["spec"]["ports"][0]["targetPort"] == port["name"]
+    scaler = found["HorizontalPodAutoscaler"]["spec"]
+    assert scaler["scaleTargetRef"]["name"] == "forecast-api" and "replicas" not in found["Deployment"]["spec"]
+    assert found["PodDisruptionBudget"]["spec"]["minAvailable"] < scaler["minReplicas"]
+    (route,) = found["Ingress"]["spec"]["rules"]
+    assert found["Ingress"]["spec"]["tls"][0]["hosts"] == [route["host"]]
+    given = {each["name"]: each.get("value", "secret") for each in container["env"]}
+    secrets = {"FORECAST_API_SECRET": GIVEN, "FORECAST_API_METRICS_TOKEN": GIVEN}
+    secrets |= {name: "postgresql://h/d?sslmode=verify-full" for name in ("FORECAST_WAREHOUSE", "FORECAST_STATE")}
+    require_safe(
+        load({name: text for name, text in given.items() if name.startswith("FORECAST_")} | secrets), host="::"
+    )
+    assert not {name for name in given if "SECRET" in name or "TOKEN" in name}
 
 
 def test_the_code_locations_settings_are_settings():

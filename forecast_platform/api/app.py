@@ -32,10 +32,12 @@ from forecast_platform.api.edge import Bounded, Observed
 from forecast_platform.api.hot import HotForecasts
 from forecast_platform.api.metrics import Metrics
 from forecast_platform.api.platform import Platform
+from forecast_platform.api.platform_figures import PlatformFigures
 from forecast_platform.api.problems import ProblemDetails
 from forecast_platform.api.reading.latest import LatestForecasts
 from forecast_platform.api.routes import ROUTERS
 from forecast_platform.api.routing import API, incomplete
+from forecast_platform.api.slashes import EncodedSlashes
 from forecast_platform.api.watching import watching
 from forecast_platform.settings import Settings
 
@@ -83,11 +85,13 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.platform, app.state.metrics = platform, metrics
+    app.state.figures = PlatformFigures(platform)
     app.state.latest = LatestForecasts(platform.readings)
     for router in ROUTERS:
         app.include_router(router)
     problems.install(app)
     # The last that is added is the outermost.
+    app.add_middleware(EncodedSlashes)
     app.add_middleware(HotForecasts, platform=platform, latest=app.state.latest)
     app.add_middleware(Access, gate=Gate(authenticators(platform), remembered_seconds=remembered_seconds))
     app.add_middleware(Dashboard)
@@ -151,12 +155,25 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         for path, operations in schema["paths"].items():
             for operation in operations.values():
                 operation["security"] = [] if path in PUBLIC_PATHS else [{"bearer": []}, {"key": []}]
+                for parameter in operation.get("parameters", ()):
+                    parameter["schema"] = _as_sent(parameter["schema"])
+                responses = operation["responses"]
+                if "requestBody" in operation:
+                    responses = {**problems.OF_A_BODY, **responses}
                 operation["responses"] = {
                     status: _as_problem(response) if status >= "400" else response
-                    for status, response in operation["responses"].items()
+                    for status, response in responses.items()
                 }
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _as_sent(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter's schema without null: it is sent or left out, and the text "null" is a value of its own."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) != 1:
+        return schema
+    return {**{name: value for name, value in schema.items() if name != "anyOf"}, **kinds[0]}
 
 
 def _as_problem(response: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""What Prometheus reads: requests and their times by route and status, how old the newest publication is."""
+"""What Prometheus reads of a process: requests and their times by route and status. (Of the platform:
+``platform_figures``.)"""
 
 from __future__ import annotations
 

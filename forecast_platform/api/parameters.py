@@ -6,6 +6,9 @@ from datetime import date, datetime
 from typing import Annotated
 
 from fastapi import Path, Query
+from pydantic import BeforeValidator
+
+from forecast_platform.api.slashes import with_slashes
 
 TEXT = r"^[^\x00-\x1f\x7f]+$"
 """No control characters: no SKU has them, and PostgreSQL takes no NUL in any text."""
@@ -15,11 +18,12 @@ MOST_DAYS = 400
 
 Sku = Annotated[
     str,
+    BeforeValidator(with_slashes),
     Path(
         min_length=1,
         max_length=LONGEST_NAME,
         pattern=TEXT,
-        description="A SKU, as the sales name it.",
+        description="A SKU, as the sales name it; a `/` in it as `%2F`.",
         examples=["sku 1"],
     ),
 ]

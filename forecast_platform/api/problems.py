@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from forecast_platform.api.slashes import ESCAPED, STAND_IN
 from forecast_platform.database_errors import can_pass
 from forecast_platform.io_managers.warehouse import WarehouseUnavailable
 
@@ -100,7 +101,7 @@ def problem_response(problem: Problem, *, path: str, request_id: str | None) -> 
         "title": HTTPStatus(problem.status_code).phrase,
         "status": problem.status_code,
         "detail": problem.detail,
-        "instance": path,
+        "instance": path.replace(STAND_IN, ESCAPED),
         "request_id": request_id,
         **problem.extra,
     }
@@ -175,3 +176,10 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 """Problems that every endpoint may answer with, for the OpenAPI."""
+
+OF_A_BODY: dict[str, dict[str, Any]] = {
+    "400": {"description": "The body could not be read."},
+    "413": {"description": "The body is too large."},
+    "415": {"description": "The body is of a kind that is not taken, or compressed."},
+}
+"""Problems that every endpoint may answer with that takes a body: the application is asked about it before they are."""

@@ -1,7 +1,8 @@
 """``serving[D]``: what is published reaches those who read outside of runs, once at the end of each run.
 
-The rows that the API answers with are brought up to date in both warehouses; on DuckDB, whose file lets in one process,
-the serving copy as well. It has no rows of its own to a day: its partition says that day D is served.
+What planners have sent is taken in, and the rows that the API answers with are brought up to date in both warehouses;
+on DuckDB, whose file lets in one process, the serving copy as well. It has no rows of its own to a day: its partition
+says that day D is served.
 """
 
 import time
@@ -12,6 +13,7 @@ import dagster as dg
 
 from forecast_platform.assets.catalog import add_figures
 from forecast_platform.assets.daily_report import newest_follows
+from forecast_platform.assets.planner_overrides import take_in
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.assets.served_accuracy import refresh_sums
 from forecast_platform.assets.served_forecasts import refresh
@@ -22,6 +24,7 @@ from forecast_platform.io_managers.retries import retrying
 from forecast_platform.io_managers.warehouse import PartitionState, Session
 from forecast_platform.jobs.events import Events
 from forecast_platform.partitions import DayWindow
+from forecast_platform.sources import overrides
 from forecast_platform.tables import served_forecasts
 
 NAME = "serving"
@@ -71,11 +74,12 @@ def build_serving_asset(scope: TenantScope) -> dg.AssetsDefinition:
 def _serve(context: dg.AssetExecutionContext, scope: TenantScope, first, last) -> None:
     begun, days, changed, scored = time.monotonic(), days_between(first, last), 0, 0
     newest: tuple[Any, ...] = (None, None, 0)
-    inputs = newest_inputs(scope)
+    inputs, taken = newest_inputs(scope), []
 
     def bring_up_to_date(session: Session) -> None:
-        nonlocal changed, scored, newest
+        nonlocal changed, scored, newest, taken
         session.lock(NAME)
+        taken = take_in(session, scope.landing)
         changed, scored = refresh(session), refresh_sums(session)
         (newest,) = session.execute(NEWEST, {"first": first, "last": last})
         if inputs is not None:
@@ -95,6 +99,8 @@ def _serve(context: dg.AssetExecutionContext, scope: TenantScope, first, last) -
         with scope.warehouse.reading() as session:
             made = write_copy(session)
         figures |= {"files": sum(map(len, made.tables.values()))}
+    # Not before readers are shown them: until then they wait, and ask for a run.
+    overrides.settle(scope.landing, taken)
     _tell(scope, *newest)
     add_figures(context, scope.key(NAME), {last: figures | {"seconds": round(time.monotonic() - begun, 3)}})
 

@@ -20,6 +20,7 @@ from forecast_platform.io_managers.fence import PARENT_RUN_TAG
 from forecast_platform.io_managers.retries import retrying
 from forecast_platform.logs import CORRELATION_TAG
 from forecast_platform.runs import Step, end_orphans, make_waiting, progress_logger, run_step
+from forecast_platform.sources import overrides
 from forecast_platform.sources.base import SourceError
 from forecast_platform.sources.landing import LandedBatch, not_landed
 
@@ -54,7 +55,7 @@ def build_update_job(scope: TenantScope, build: Callable[[TenantScope], dg.Defin
         tags = _tags(context, _land(context, inside))
         inside.changes.note("raw_sales", dict.fromkeys(asked, ANYHOW), reason="re-run", now=get_current_datetime())
         waiting = inside.changes.waiting()
-        if not waiting:
+        if not waiting and not overrides.waiting(inside.landing):
             context.log.info("nothing has changed")
             return
         context.log.info(f"waiting: {in_words(each.day for each in waiting)}")
@@ -63,6 +64,10 @@ def build_update_job(scope: TenantScope, build: Callable[[TenantScope], dg.Defin
         made_ready(inside)
         import_ahead([FOR_MODELS, FOR_DBT])
         steps = make_waiting(inside, lambda step: _make(context, definitions, inside, step, tags))
+        served = inside.warehouse.last_day("serving")
+        if served is not None and overrides.waiting(inside.landing):
+            steps.append(Step(("serving",), served, served))
+            _make(context, definitions, inside, steps[-1], tags)
         context.add_output_metadata({"runs": len(steps), "days": in_words(each.day for each in waiting)})
 
     @dg.job(name=update_job_name(scope), description=bring_up_to_date.description)
@@ -176,6 +181,8 @@ def look(
         arrived = _arrived(scope)
     except SourceError as error:
         return dg.SkipReason(f"a source is not to be had: {error}"), since
+    if ever_made(instance, scope.key("serving")) and (sent := overrides.waiting(scope.landing)):
+        arrived.append(f"{len(sent)} of what planners expect")
     since = (since or now) if arrived else None
     runs = Runs.of(instance, update_job_name(scope))
     waiting = [

@@ -72,7 +72,7 @@ BY_SERIES: Mapping[str, str] = {
 
 WHOLE = (
     *("series", "served_forecasts", "published_latest", "forecast_versions", "forecast_runs", "ledger_batches"),
-    *("accuracy_sums", "plan_inputs", "plan_paths"),
+    *("accuracy_sums", "plan_inputs", "plan_paths", "planner_overrides"),
     *("model_pins", "model_artifacts", "artifact_days", "artifact_choices", "landed_batches"),
     *("partition_log", "pruned_days", "alembic_version"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from datetime import UTC, date, datetime, time
 from functools import cached_property
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import yaml
 from dagster._core.test_utils import freeze_time
@@ -19,7 +21,9 @@ from forecast_platform.api.app import create_app
 from forecast_platform.api.keys import Keys, Scope
 from forecast_platform.io_managers.warehouse import Warehouse
 from forecast_platform.settings import Settings, load
+from forecast_platform.sources.overrides import keep
 from forecast_platform.state import State
+from forecast_platform_tests.api.planners import requests
 from forecast_platform_tests.conftest import drop_tenant, worker
 from forecast_platform_tests.pipeline.shop import Shop, day, sales_lines
 
@@ -80,14 +84,14 @@ def stock_facts(folder: Path) -> dict[str, dict]:
         "inventory_levels": [
             *((counted, f"sku {n}", place, 9 + 40 * n) for n in range(4) for place in ("north", "south") if n + 1 < 4),
             *((day(HISTORY + 1), f"sku {n}", "north", 2 + n) for n in range(2)),
-            (counted, "größe 41 & co", "north", 0),
+            (counted, "größe 41/42 & co", "north", 0),
             (counted, "=warmer", "north", 7),
         ],
         "items": [
             (told, "sku 0", "all", "cold", "=s", 2, 12, 0.9, ""),
             (told, "sku 1", "all", "warm", "t", 3, "", "", "fixed_quantity"),
             (told, "sku 2", "all", "warm", "t", 1.5, "", 0.8, "newsvendor"),
-            (told, "größe 41 & co", "all", "warm", "", 4, 5, "", ""),
+            (told, "größe 41/42 & co", "all", "warm", "", 4, 5, "", ""),
         ],
         "suppliers": [(told, "=s", 1, 3, 1.5, 3), (told, "t", 1, 1, "", 1)],
         "open_orders": [(counted, "late", "sku 0", "north", 3, counted, day(HISTORY + ORIGINS + 1))],
@@ -107,16 +111,23 @@ def load_shop(folder: Path, url: str, name: str) -> Served:
     planned = {"facts": stock_facts(folder / "stock"), "inventory": {"count_lasts_days": 30, "dead_stock_days": 20}}
     shop = Shop(folder, url, name=name, settings=SETTINGS | planned)
     lines = sales_lines(day(0), LAST_ORIGIN)
-    lines += [f"u{n},{day(n)},größe 41 & co,north,2,1.00,u{n}" for n in range(HISTORY + ORIGINS)]
+    lines += [f"u{n},{day(n)},größe 41/42 & co,north,2,1.00,u{n}" for n in range(HISTORY + ORIGINS)]
     shop.put("history.csv", lines)
     with freeze_time(datetime.combine(TODAY, time(12), tzinfo=UTC)):
         shop.run_facts(day(0), LAST_ORIGIN)
+        for each in requests(day(HISTORY - 1), TODAY):
+            keep(shop.scope.landing, each)
         shop.run(["forecasts", *shop.chain.accuracy], day(HISTORY), LAST_ORIGIN)
-    settings = folder / "tenants" / name / "defs.yaml"
-    settings.parent.mkdir(parents=True)
-    kind = {"type": "forecast_platform.pipeline.ForecastPipeline", "attributes": shop.attributes}
-    settings.write_text(yaml.safe_dump(kind))
+    write_settings(shop)
     return Served(shop, folder)
+
+
+def write_settings(shop: Shop) -> None:
+    """The file that the API reads a tenant's settings from."""
+    file = shop.folder / "tenants" / shop.name / "defs.yaml"
+    file.parent.mkdir(parents=True)
+    kind = {"type": "forecast_platform.pipeline.ForecastPipeline", "attributes": shop.attributes}
+    file.write_text(yaml.safe_dump(kind))
 
 
 @pytest.fixture(scope="session")
@@ -142,6 +153,38 @@ def served(request: pytest.FixtureRequest) -> Served:
 def shop(loaded_duckdb: Served) -> Served:
     """The loaded shop, for what does not depend on the warehouse: the one that is quicker to load."""
     return loaded_duckdb
+
+
+TAKEN = {
+    "source": {"kind": "events"},
+    "facts": {name: {"kind": "events"} for name in ("inventory_levels", "actual_overrides")},
+}
+
+
+@pytest.fixture(scope="module")
+def taking(loaded_duckdb: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, FastAPI]]:
+    """A copy of the loaded shop that takes whatever may be sent, and its application with a Dagster whose daemon never
+    comes."""
+    folder, loaded = tmp_path_factory.mktemp("taking"), loaded_duckdb
+    for name in ("warehouse", "home/dbt"):
+        shutil.copytree(loaded.folder / name, folder / name)
+    settings = loaded.shop.settings | TAKEN | {"facts": loaded.shop.settings["facts"] | TAKEN["facts"]}
+    shop = Shop(folder, f"duckdb:///{folder / 'warehouse'}", loaded.tenant, settings)
+    served = Served(shop, folder)
+    write_settings(shop)
+    with dg.DagsterInstance.local_temp(str(folder)) as instance:
+        settings = replace(served.settings, api_private_webhooks="allow")
+        yield served, create_app(settings, remembered_seconds=60, dagster=lambda: instance)
+
+
+@pytest.fixture
+def serve_again() -> Callable[[Served], None]:
+    """What a run does at its end: it takes in what planners have sent and serves it."""
+
+    def serve(served: Served) -> None:
+        assert served.shop.run(["serving"], LAST_ORIGIN, LAST_ORIGIN).success
+
+    return serve
 
 
 @pytest.fixture

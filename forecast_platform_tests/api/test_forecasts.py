@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
@@ -10,7 +11,7 @@ from fastapi.testclient import TestClient
 from forecast_platform.assets.served_forecasts import LEVELS
 from forecast_platform_tests.api.conftest import LAST_ORIGIN, ORIGINS, Served
 
-SKU = "sku 1"
+SKU, NOT_OVERRIDDEN, AWKWARD = "sku 1", "sku 3", "größe 41/42 & co"
 
 
 def on_record(served: Served, origin=LAST_ORIGIN, sku: str = SKU):
@@ -49,10 +50,10 @@ def test_a_horizon_cuts_the_days(client: TestClient, days: int):
     cut = client.get(f"/api/v1/forecasts/{SKU}", params={"horizon": days}).json()["forecasts"][0]
     assert cut["horizon"] == min(days, 7) == len(cut["dates"])
     assert cut["mean"] == whole["mean"][:days] and cut["quantiles"]["0.9"] == whole["quantiles"]["0.9"][:days]
-    assert {**whole, **dict.fromkeys(("dates", "mean", "quantiles", "status", "horizon"))} == {
-        **cut,
-        **dict.fromkeys(("dates", "mean", "quantiles", "status", "horizon")),
-    }
+    last = (LAST_ORIGIN + timedelta(days=days)).isoformat()
+    assert cut["overrides"] == [each for each in whole["overrides"] if each["target_date"] <= last]
+    of_days = ("dates", "mean", "quantiles", "status", "horizon", "overrides")
+    assert {**whole, **dict.fromkeys(of_days)} == {**cut, **dict.fromkeys(of_days)}
 
 
 def test_a_location_is_one_of_them(client: TestClient):
@@ -72,8 +73,8 @@ def test_the_publication_of_a_past_origin_is_answered_as_it_was(client: TestClie
 
 
 def test_what_the_hot_read_and_the_record_say_is_equal(client: TestClient):
-    newest = client.get(f"/api/v1/forecasts/{SKU}").json()
-    recorded = client.get(f"/api/v1/forecasts/{SKU}", params={"origin": LAST_ORIGIN.isoformat()}).json()
+    newest = client.get(f"/api/v1/forecasts/{NOT_OVERRIDDEN}").json()
+    recorded = client.get(f"/api/v1/forecasts/{NOT_OVERRIDDEN}", params={"origin": LAST_ORIGIN.isoformat()}).json()
     assert newest == recorded
 
 
@@ -100,9 +101,17 @@ def test_another_model_answers_for_itself(client: TestClient, served: Served):
     assert client.get(f"/api/v1/forecasts/{SKU}", params={"model": "oracle"}).status_code == 404
 
 
-def test_a_sku_of_any_letters_is_found(client: TestClient):
-    answer = client.get("/api/v1/forecasts/größe 41 & co")
-    assert answer.status_code == 200 and answer.json()["sku"] == "größe 41 & co"
+@pytest.mark.parametrize("slash", ["%2F", "%2f"])
+def test_a_sku_of_any_letters_is_found_and_a_slash_is_one_of_them(client: TestClient, slash: str):
+    escaped = quote(AWKWARD, safe="/").replace("/", slash)
+    for path in ("forecasts/{}", "forecasts/{}/audit", "series/{}/history", "series/{}/accuracy", "inventory/{}"):
+        answer = client.get(f"/api/v1/{path.format(escaped)}")
+        assert answer.status_code == 200 and answer.json()["sku" if path != "series/{}/history" else "items"], path
+        if "sku" in answer.json():
+            assert answer.json()["sku"] == AWKWARD
+    none = client.get(f"/api/v1/forecasts/no{slash}such")
+    assert none.status_code == 404 and none.json()["instance"] == "/api/v1/forecasts/no%2Fsuch"
+    assert client.get(f"/api/v1/forecasts/{AWKWARD}").status_code == 404
 
 
 @pytest.mark.parametrize("sku", ["nothing", "sku 1' or '1'='1", "../../etc/passwd", "%2e%2e", ";drop table series"])

@@ -134,7 +134,22 @@ def test_what_is_asked_for_is_launched_as_a_backfill_and_found_again(desk: Desk)
     assert client.get(f"/api/v1/jobs/{job['job_id']}").json() == job
     (batch,) = client.get(f"/api/v1/jobs/{job['job_id']}/batches").json()["items"]
     assert batch["backfill_id"] == backfill.backfill_id and batch["stage"] == "waiting" and batch["rows"] is None
-    assert ["größe 41 & co", "north"] in batch["series_names"] and len(batch["series_names"]) == 9
+    assert ["größe 41/42 & co", "north"] in batch["series_names"] and len(batch["series_names"]) == 9
+
+
+def test_the_same_request_asks_for_one_job(desk: Desk):
+    days = {"first_day": f"{LAST_ORIGIN}", "last_day": f"{LAST_ORIGIN}"}
+    client, named = desk.serve(), {"Idempotency-Key": "planner-7"}
+    first = client.post("/api/v1/jobs", json=days, headers=named)
+    client.post(f"/api/v1/jobs/{first.json()['job_id']}/cancel")
+    again = desk.serve().post("/api/v1/jobs", json=days, headers=named)
+    assert first.status_code == again.status_code == 201 and again.json() == first.json()
+    assert again.headers["location"] == first.headers["location"] and again.headers["idempotency-replayed"] == "true"
+    other = client.post("/api/v1/jobs", json=days | {"reason": "x"}, headers=named)
+    assert other.status_code == 422 and other.json()["type"].endswith("idempotency-key-reused")
+    refused = client.post("/api/v1/jobs", json=days | {"horizon": 14}, headers={"Idempotency-Key": "wrong"})
+    assert refused.status_code == 422 and len(desk.backfills()) == 1
+    assert client.post("/api/v1/jobs", json=days, headers={"Idempotency-Key": "another"}).status_code == 201
 
 
 def test_facts_are_made_too_where_a_backfill_is_asked_for(desk: Desk):

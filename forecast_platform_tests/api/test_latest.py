@@ -31,16 +31,17 @@ def test_all_that_is_served_is_read_ahead_as_it_would_be_read_when_asked(served:
     latest = asyncio.run(filled(served, skus[2]))
     held = latest._kept[served.tenant].by_sku
     reading = Readings(served.settings).of(served.tenant)
+    overrides = module._overrides(reading)
     assert sorted(held) == sorted(skus)
-    assert {sku: held[sku] for sku in skus} == {sku: module._read(reading, sku) for sku in skus}
+    assert held == {sku: module._read(reading, sku, overrides.get(sku, ())) for sku in skus}
 
 
 def test_no_more_is_read_ahead_than_there_is_room_for(served: Served, monkeypatch):
     monkeypatch.setattr(module, "PAGE_PAUSE_SECONDS", 0.0)
     skus = served_skus(served)
-    one = sum(len(each.body) for each in module._read(Readings(served.settings).of(served.tenant), skus[0]))
+    one = sum(len(each.body) for each in module._read(Readings(served.settings).of(served.tenant), skus[0], ()))
     monkeypatch.setattr(module, "KEPT_BYTES", 3 * one)
-    kept = asyncio.run(filled(served, skus[0]))._kept[served.tenant]
+    kept = asyncio.run(filled(served, skus[0], ()))._kept[served.tenant]
     assert 1 <= len(kept.by_sku) < len(skus) and kept.size <= 3 * one
     # What was asked for stays, and what there was no room for is read when it is asked for.
     assert skus[0] in kept.by_sku

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
@@ -38,7 +39,7 @@ def test_a_trail_is_the_audit_of_the_platform(client: TestClient, served: Served
 
 
 def test_without_an_origin_it_is_that_of_the_newest_publication(client: TestClient):
-    found = client.get(TRAIL.format("größe 41 & co")).json()
+    found = client.get(TRAIL.format(quote("größe 41/42 & co", safe=""))).json()
     assert (found["origin"], found["location"]) == (LAST_ORIGIN.isoformat(), "north")
     assert [each["published"] for each in found["versions"]].count(True) == 1
 

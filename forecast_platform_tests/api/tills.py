@@ -7,14 +7,13 @@ from datetime import UTC, datetime, time
 from functools import cached_property
 
 import dagster as dg
-import yaml
 from dagster._core.test_utils import freeze_time
 
 from forecast_platform.assets.facts import build_fact_assets
 from forecast_platform.assets.raw_sales import build_raw_sales_asset
 from forecast_platform.io_managers import build_io_managers
 from forecast_platform.runs import progress_logger
-from forecast_platform_tests.api.conftest import Served
+from forecast_platform_tests.api.conftest import Served, write_settings
 from forecast_platform_tests.pipeline.shop import Shop, day
 
 TODAY = day(12)
@@ -46,8 +45,5 @@ def sent_to(new_shop: Callable[..., Shop], backend: str, **settings) -> Served:
 
 def known_to_the_api(shop: Shop) -> Served:
     """A shop with the file that the API reads its settings from."""
-    file = shop.folder / "tenants" / shop.name / "defs.yaml"
-    file.parent.mkdir(parents=True)
-    kind = {"type": "forecast_platform.pipeline.ForecastPipeline", "attributes": shop.attributes}
-    file.write_text(yaml.safe_dump(kind))
+    write_settings(shop)
     return Served(shop, shop.folder)

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from dagster import DagsterRunStatus
 
+from forecast_platform.sources.overrides import keep, waiting
+from forecast_platform_tests.api.planners import requests
 from forecast_platform_tests.automation.conftest import clock
 from forecast_platform_tests.automation.simulated_daemon import SimulatedDaemon
 from forecast_platform_tests.automation.test_closing import LOADED, loaded, send
@@ -96,6 +98,27 @@ def test_a_sale_of_today_moves_the_open_day_at_once_and_the_forecast_when_it_clo
     daemon.until(clock(today + timedelta(days=1), 1), every=timedelta(minutes=30))
     with shop.warehouse.reading() as session:
         assert session.scalar("select max(origin_date) from forecasts") == today
+
+
+@pytest.mark.parametrize(
+    "kill_at", [None, *(pytest.param(name, marks=pytest.mark.slow) for name in ("before_commit", "after_commit"))]
+)
+def test_what_planners_send_is_taken_in_once_by_a_run_that_makes_nothing_else(
+    new_shop: Callable[..., Shop], daemon_of: Callable, kill_at: str | None
+):
+    shop, daemon = loaded(new_shop, daemon_of)
+    settled(shop, daemon)
+    before, runs, landing = made(shop), len(updates(daemon, shop)), shop.scope.landing
+    sent = next(requests(day(LOADED), day(LOADED), count=1))
+    keep(landing, sent)
+    daemon.kill_at = kill_at
+    daemon.until(daemon.now + timedelta(minutes=40), every=timedelta(minutes=1))
+    rows = shop.warehouse.read("select entry from planner_overrides order by entry")
+    assert list(rows["entry"]) == [each.entry for each in sent] and waiting(landing) == []
+    assert updates(daemon, shop)[-1] == DagsterRunStatus.SUCCESS
+    assert len(updates(daemon, shop)) == runs + (1 if kill_at is None else 2)
+    after = made(shop)
+    assert {asset for asset, _ in before.index[before["run_id"] != after.loc[before.index, "run_id"]]} == {"serving"}
 
 
 @pytest.mark.slow

@@ -14,6 +14,8 @@ export const ENDPOINTS = {
   get_inventory_totals: "GET /api/v1/inventory/totals",
   get_inventory: "GET /api/v1/inventory/{sku}",
   calculate_inventory: "POST /api/v1/inventory/calculate",
+  create_overrides: "POST /api/v1/overrides",
+  withdraw_override: "POST /api/v1/overrides/{entry}/withdraw",
   create_job: "POST /api/v1/jobs",
   list_jobs: "GET /api/v1/jobs",
   get_job: "GET /api/v1/jobs/{job_id}",

@@ -5,6 +5,7 @@ import { calendar, seriesChart } from "./chart.js";
 import { el, newId, section, select } from "./elements.js";
 import { longDay, moment, percent, plusDays, plural, units } from "./format.js";
 import { load } from "./loading.js";
+import { overridesPart } from "./overrides.js";
 import { ask } from "./requests.js";
 import { stockPart } from "./stock.js";
 
@@ -53,7 +54,7 @@ function locationSwitch(at, locations, chosen, draw) {
 
 function ofLocation(at, forecast) {
   const { location } = forecast;
-  return [forecastPart(at, forecast), at.me.plans_stock && stockPart(at, location), accuracyPart(at, location)].filter(Boolean);
+  return [forecastPart(at, forecast), overridesPart(at, forecast), at.me.plans_stock && stockPart(at, location), accuracyPart(at, location)].filter(Boolean);
 }
 
 function forecastPart(at, forecast) {

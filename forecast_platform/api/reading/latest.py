@@ -12,18 +12,20 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 
 import anyio
 import anyio.to_thread
 import orjson
+from dagster._time import get_current_datetime
 
 from forecast_platform.api.answers import to_json
 from forecast_platform.api.reading.base import Readings, TenantReading
+from forecast_platform.api.reading.overrides import Standing, holding, standing_by_sku
 from forecast_platform.io_managers.warehouse import WarehouseUnavailable
 
 log = logging.getLogger(__name__)
@@ -39,14 +41,19 @@ PAGE_ROWS = 500
 
 PAGE_PAUSE_SECONDS = 0.02
 
+SHOWN = ("entry", "target_date", "units", "author", "reason", "received_at", "expires_at")
+"""What is told of an override beside a forecast."""
+
 
 @dataclass(frozen=True)
 class Served:
-    """The forecast of one series: ``body`` is a JSON object that says everything but its age."""
+    """The forecast of one series: ``body`` is a JSON object that says everything but its age and ``overrides``, what
+    planners expect instead."""
 
     location: str
     origin: date
     body: bytes
+    overrides: tuple[Standing, ...] = ()
 
     def cut(self, horizon: int) -> Served:
         """The first days of it."""
@@ -55,26 +62,51 @@ class Served:
         for name in ("dates", "mean", "status"):
             content[name] = content[name][:horizon]
         content["quantiles"] = {level: each[:horizon] for level, each in content["quantiles"].items()}
-        return Served(self.location, self.origin, to_json(content))
+        return replace(self, body=to_json(content))
 
 
 def sku_answer(
-    sku: str, found: Iterable[Served], today: date, *, horizon: int | None = None, location: str | None = None
+    sku: str,
+    found: Iterable[Served],
+    today: date,
+    *,
+    horizon: int | None = None,
+    location: str | None = None,
+    at: datetime | None = None,
 ) -> bytes | None:
-    """The answer about a SKU, as JSON; ``None`` where nothing of what is asked for was found."""
+    """The answer about a SKU, as JSON; ``None`` where nothing of what is asked for was found.
+
+    Args:
+        at: the moment at which overrides must hold; now, where it is left out.
+    """
     wanted = [each for each in found if location is None or each.location == location]
     if not wanted:
         return None
     if horizon is not None:
         wanted = [each.cut(horizon) for each in wanted]
-    series = b",".join(each.body[:-1] + b',"age_days":%d}' % (today - each.origin).days for each in wanted)
+    series = b",".join(
+        b'%b,"overrides":%b,"age_days":%d}' % (each.body[:-1], _held(each, horizon, at), (today - each.origin).days)
+        for each in wanted
+    )
     return b'{"sku":' + orjson.dumps(sku) + b',"forecasts":[' + series + b"]}"
+
+
+def _held(served: Served, horizon: int | None, at: datetime | None) -> bytes:
+    """The overrides of a series that hold, as JSON."""
+    if not served.overrides:
+        return b"[]"
+    last = None if horizon is None else served.origin + timedelta(days=horizon)
+    held = holding(
+        served.overrides, location=served.location, after=served.origin, last=last, now=at or get_current_datetime()
+    )
+    return to_json([{name: getattr(each, name) for name in SHOWN} for each in held])
 
 
 @dataclass
 class _Kept:
     version: str
     checked: float
+    overrides: Mapping[str, tuple[Standing, ...]]
     by_sku: OrderedDict[str, tuple[Served, ...]] = field(default_factory=OrderedDict)
     size: int = 0
 
@@ -97,7 +129,7 @@ class LatestForecasts:
         found = kept.by_sku.get(sku)
         if found is not None:
             return found
-        rows = await anyio.to_thread.run_sync(_read, self._readings.of(tenant), sku)
+        rows = await anyio.to_thread.run_sync(_read, self._readings.of(tenant), sku, kept.overrides.get(sku, ()))
         if rows:
             self._keep(kept, sku, rows)
         return rows
@@ -110,7 +142,8 @@ class LatestForecasts:
             kept.checked = now  # the others go on with what there is while this one asks
         version = await anyio.to_thread.run_sync(self._readings.of(tenant).version)
         if kept is None or kept.version != version:
-            kept = self._kept[tenant] = _Kept(version, now)
+            overrides = await anyio.to_thread.run_sync(_overrides, self._readings.of(tenant))
+            kept = self._kept[tenant] = _Kept(version, now, overrides)
             if (before := self._filling.get(tenant)) is not None:
                 before.cancel()
             self._filling[tenant] = asyncio.create_task(self._fill(tenant, kept))
@@ -120,7 +153,7 @@ class LatestForecasts:
         """Read what is served, SKU by SKU, until there is no more of it or no more room."""
         reading, after = self._readings.of(tenant), ""
         try:
-            while page := await anyio.to_thread.run_sync(_read_page, reading, after):
+            while page := await anyio.to_thread.run_sync(_read_page, reading, after, kept.overrides):
                 for sku, rows in page:
                     if sku not in kept.by_sku:
                         if kept.size + sum(len(each.body) for each in rows) > KEPT_BYTES:
@@ -140,13 +173,25 @@ class LatestForecasts:
             kept.size -= sum(len(each.body) for each in gone)
 
 
-def _read(reading: TenantReading, sku: str) -> tuple[Served, ...]:
-    return tuple(Served(location, origin, body.encode()) for location, origin, body in reading.served(sku))
+def _read(reading: TenantReading, sku: str, overrides: tuple[Standing, ...]) -> tuple[Served, ...]:
+    return tuple(_served(row, overrides) for row in reading.served(sku))
 
 
-def _read_page(reading: TenantReading, after: str) -> list[tuple[str, tuple[Served, ...]]]:
+def _read_page(
+    reading: TenantReading, after: str, overrides: Mapping[str, tuple[Standing, ...]]
+) -> list[tuple[str, tuple[Served, ...]]]:
     rows = reading.served_page(after, PAGE_ROWS)
     return [
-        (sku, tuple(Served(location, origin, body.encode()) for _, location, origin, body in some))
+        (sku, tuple(_served(row[1:], overrides.get(sku, ())) for row in some))
         for sku, some in groupby(rows, itemgetter(0))
     ]
+
+
+def _served(row: tuple[str, date, str], overrides: tuple[Standing, ...]) -> Served:
+    location, origin, body = row
+    return Served(location, origin, body.encode(), tuple(each for each in overrides if each.location == location))
+
+
+def _overrides(reading: TenantReading) -> Mapping[str, tuple[Standing, ...]]:
+    with reading.session() as session:
+        return standing_by_sku(session)

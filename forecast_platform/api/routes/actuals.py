@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 from starlette.responses import Response
 
 from forecast_platform.api.access import Here, TenantAccess
@@ -40,6 +40,13 @@ ORIGIN_OF_TIME, END_OF_TIME = date(1990, 1, 1), date(2200, 1, 1)
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME, pattern=TEXT)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_REASON, pattern=TEXT)]
+Units = Annotated[
+    Decimal,
+    Field(ge=0, le=MOST_UNITS, decimal_places=4, allow_inf_nan=False),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": MOST_UNITS}),
+]
+"""Units that somebody gives, exactly as written; up to 4 digits after the point."""
+
 FIELDS = {name: name for name in ("entry", "sku", "location", "units", "author")} | {
     "sale_date": "day",
     "because": "reason",
@@ -65,9 +72,7 @@ class Total(BaseModel):
     sku: Name
     location: Name = EVERYWHERE
     day: date
-    units: Annotated[Decimal, Field(ge=0, le=MOST_UNITS, decimal_places=4, allow_inf_nan=False)] = Field(
-        description="Net units of the whole day."
-    )
+    units: Units = Field(description="Net units of the whole day.")
 
 
 class Totals(BaseModel):

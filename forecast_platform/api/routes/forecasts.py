@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Any
 
 import anyio.to_thread
@@ -18,12 +19,17 @@ from forecast_platform.api.parameters import AsOf, Horizon, Location, Model, Ori
 from forecast_platform.api.problems import RESPONSES, Problem
 from forecast_platform.api.reading.forecasts import known_locations, of_model, published
 from forecast_platform.api.reading.latest import Served, sku_answer
+from forecast_platform.api.reading.overrides import standing_at
 from forecast_platform.api.routing import api_router
 
 TAGS = ["forecasts"]
 router = api_router(Scope.READ, tags=TAGS)
 alias = api_router(Scope.READ, tags=TAGS, prefix="/api")
 
+OVERRIDE_EXAMPLE = {
+    **{"entry": "0649a1c2b3d4e50000a1b2c3", "target_date": "2026-02-02", "units": 25.0, "author": "key 8k2m4n6p0q"},
+    **{"reason": "a school trip", "received_at": "2026-02-01T09:12:00.000000Z", "expires_at": None},
+}
 EXAMPLE = {
     "sku": "sku 1",
     "forecasts": [
@@ -46,10 +52,23 @@ EXAMPLE = {
                 "0.975": [18.0, 17.0, 16.0],
             },
             "status": ["model", "model", "model"],
+            "overrides": [OVERRIDE_EXAMPLE],
             "age_days": 1,
         }
     ],
 }
+
+
+class HeldOverride(BaseModel):
+    """What a planner expects of a day instead of the published forecast."""
+
+    entry: str = Field(description="Its name, by which it is withdrawn.")
+    target_date: date
+    units: float
+    author: str = Field(description="Whose credential it was.")
+    reason: str
+    received_at: datetime
+    expires_at: datetime | None = Field(description="It holds until then; null: for good.")
 
 
 class SeriesForecast(BaseModel):
@@ -71,6 +90,10 @@ class SeriesForecast(BaseModel):
         description="Units that demand stays below with the probability that names them."
     )
     status: list[str] = Field(description="How each day was made: `model`, `fallback`, `cold_start` or `capped`.")
+    overrides: list[HeldOverride] = Field(
+        description="What planners expect of days after `origin`, one a day: `mean` stays what was published. Of the"
+        " newest publication, and of what was published at `as_of`; otherwise none."
+    )
     age_days: int = Field(description="Days from the origin to today's open day, in the tenant's time zone.")
 
 
@@ -109,7 +132,7 @@ async def forecast(
         _require_askable(model, as_of)
         found = await anyio.to_thread.run_sync(_on_record, at, sku, origin, model, as_of)
     today = at.platform.today(at.principal.tenant)
-    content = sku_answer(sku, found, today, horizon=horizon, location=location)
+    content = sku_answer(sku, found, today, horizon=horizon, location=location, at=as_of)
     if content is None:
         raise Problem(
             404, "unknown-forecast", "no such forecast is on record; GET /api/v1/forecasts lists what there is"
@@ -129,7 +152,11 @@ def _on_record(at: TenantAccess, sku: str, origin: date | None, model: str | Non
         locations = known_locations(session, sku)
         if model is not None:
             return of_model(session, locations, model, origin)
-        return published(session, locations, origin=origin, as_of=as_of and as_of.astimezone(UTC))
+        found = published(session, locations, origin=origin, as_of=as_of and as_of.astimezone(UTC))
+        if as_of is None or origin is not None or not found:
+            return found
+        standing = tuple(standing_at(session, sku, as_of.astimezone(UTC)))
+    return [replace(each, overrides=standing) for each in found]
 
 
 def _declare(on: APIRouter, path: str, *, operation_id: str) -> None:

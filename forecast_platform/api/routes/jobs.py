@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from forecast_platform.api.access import Here, TenantAccess
 from forecast_platform.api.answers import LATEST, answer
+from forecast_platform.api.idempotency import IdempotencyKey
 from forecast_platform.api.jobs import (
     again,
     require_days,
@@ -29,6 +30,7 @@ from forecast_platform.api.parameters import TEXT
 from forecast_platform.api.problems import RESPONSES, Problem
 from forecast_platform.api.routes.job_bodies import SHOWN_SERIES, BatchPage, JobAnswer, JobPage, JobRequest, Kind
 from forecast_platform.api.routing import API, api_router
+from forecast_platform.api.sending import RawBody, done_once
 from forecast_platform.jobs.record import Asked, Job, JobBatch
 from forecast_platform.jobs.states import Status, counts
 
@@ -42,6 +44,14 @@ BatchId = Annotated[
     str, Path(pattern="^batch_[0-9a-f]{20}$", description="A batch of it.", examples=["batch_77ac01de5512f0b39a1c"])
 ]
 UNKNOWN: dict[int | str, dict[str, Any]] = {404: {**RESPONSES[401], "description": "There is no such job."}}
+CREATED: dict[int | str, dict[str, Any]] = {
+    201: {
+        "links": {
+            operation: {"operationId": operation, "parameters": {"job_id": "$response.body#/job_id"}}
+            for operation in ("get_job", "list_job_batches", "cancel_job")
+        }
+    }
+}
 OVER: dict[int | str, dict[str, Any]] = {409: {**RESPONSES[401], "description": "Its status does not allow this."}}
 
 
@@ -51,15 +61,18 @@ OVER: dict[int | str, dict[str, Any]] = {409: {**RESPONSES[401], "description": 
     summary="Ask for a forecast or a backfill",
     status_code=201,
     response_model=JobAnswer,
-    responses={**UNKNOWN, **OVER},
+    responses={**UNKNOWN, **OVER, **CREATED},
 )
-def create_job(request: Request, at: Here, wanted: JobRequest) -> Response:
+def create_job(
+    request: Request, at: Here, body: RawBody, wanted: JobRequest, idempotency_key: IdempotencyKey = None
+) -> Response:
     """A forecast or backfill of a range of days, made by Dagster as one of its backfills; `Location` says where it is
     to be watched.
 
     Some series or models are forecast to the very numbers that they have among all; what is on record and the same is
     not appended again. Some series can be asked for on days of which all were forecast before. Another horizon than
-    the tenant's is refused.
+    the tenant's is refused. The same request under an `Idempotency-Key` asks for one job, and is answered with what
+    that one was when it was asked for.
     """
     require_days(at.tenant, wanted.first_day, wanted.last_day)
     require_horizon(at.tenant, wanted.horizon)
@@ -88,7 +101,13 @@ def create_job(request: Request, at: Here, wanted: JobRequest) -> Response:
         only_models=models,
         reason=wanted.reason,
     )
-    return _created(request, at, at.platform.jobs.submit(at.tenant, asked, series, now=datetime.now(UTC)))
+
+    def submitted() -> tuple[int, dict[str, Any]]:
+        return 201, _told(at, at.platform.jobs.submit(at.tenant, asked, series, now=datetime.now(UTC)))
+
+    answered = done_once(at, "jobs", idempotency_key, body, submitted)
+    answered.headers["Location"] = f"{API}/jobs/{json.loads(answered.body)['job_id']}"
+    return answered
 
 
 @router.get("/jobs", operation_id="list_jobs", summary="Jobs, the newest first", response_model=JobPage)

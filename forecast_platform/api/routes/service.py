@@ -67,7 +67,8 @@ def ready(request: Request) -> Ready:
     responses={200: {"content": {"text/plain": {"example": "forecast_api_requests_total 1.0"}}}, 401: RESPONSES[401]},
 )
 def metrics(request: Request) -> Response:
-    """Requests, their times, and what is fresh. `Authorization: Bearer` with FORECAST_API_METRICS_TOKEN."""
+    """Requests and their times; jobs by status and what else waits; by tenant, how old the newest publication and facts
+    are and how good what was published was. `Authorization: Bearer` with FORECAST_API_METRICS_TOKEN."""
     settings = request.app.state.platform.settings
     development = settings.api_environment == "development"
     if not may_read(request.headers.get("authorization"), settings.api_metrics_token, development=development):
@@ -78,4 +79,5 @@ def metrics(request: Request) -> Response:
             headers={"WWW-Authenticate": 'Bearer realm="metrics"'},
         )
     figures = request.app.state.metrics
-    return Response(figures.text(), headers={"Content-Type": figures.content_type, "Cache-Control": "no-store"})
+    text = figures.text() + request.app.state.figures.text()
+    return Response(text, headers={"Content-Type": figures.content_type, "Cache-Control": "no-store"})

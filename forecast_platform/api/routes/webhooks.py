@@ -39,6 +39,16 @@ EXAMPLE = {
 }
 MADE_EXAMPLE = {**EXAMPLE, "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}
 UNKNOWN: dict[int | str, dict[str, Any]] = {404: {**RESPONSES[401], "description": "There is no such webhook."}}
+CREATED: dict[int | str, dict[str, Any]] = {
+    201: {
+        "links": {
+            "delete_webhook": {
+                "operationId": "delete_webhook",
+                "parameters": {"webhook_id": "$response.body#/webhook_id"},
+            }
+        }
+    }
+}
 FULL: dict[int | str, dict[str, Any]] = {409: {**RESPONSES[401], "description": "There are as many as there may be."}}
 
 
@@ -93,7 +103,7 @@ class WebhookList(BaseModel):
     summary="Be told by webhook",
     status_code=201,
     response_model=WebhookMade,
-    responses=FULL,
+    responses={**FULL, **CREATED},
 )
 def create_webhook(request: Request, at: Here, wanted: WebhookRequest) -> Response:
     """Have every new publication, and every job that ends, told by a POST that is signed as Standard Webhooks has it.
