@@ -18,7 +18,6 @@ from forecast_platform.assets.past_errors import (
     KnownSeries,
     PastErrorsOfDays,
     by_model,
-    outlook_of,
     required_states,
 )
 from forecast_platform.assets.scope import TenantScope, day_range
@@ -56,7 +55,7 @@ OF_SEVERAL = """
 """
 """Of a model with several versions of an origin: of each series the newest that has a row for it counts."""
 
-LEDGER_ORDER = ("version_id", "series_id", "horizon")
+LEDGER_ORDER = ("version_id", "horizon", "series_id")
 
 MADE_FROM = {
     **passed_on("forecasts", "origin_date", "version_id", "series_id", "horizon"),
@@ -69,6 +68,7 @@ MADE_FROM = {
 }
 
 States = dict[str, dict[date, PartitionState]]
+Summary = dict[str, Any]
 Versions = list[tuple[int, str]]
 """Id and digest of each version of an origin and model, oldest first."""
 
@@ -122,9 +122,9 @@ def _batches(context: dg.AssetExecutionContext, scope: TenantScope, first: date,
         scope, {day: states["series_scales"].get(day, state).rows for day, state in states["forecast_errors"].items()}
     )
     for origin in days_between(first, last):
-        batches = _origin_batches(scope, origin, versions.get(origin, {}), states, recorded, past)
-        add_figures(context, scope.key("forecast_intervals"), {origin: _figures(batches)})
-        yield from batches
+        made: list[Summary] = []
+        yield from _origin_batches(scope, origin, versions.get(origin, {}), states, recorded, past, made)
+        add_figures(context, scope.key("forecast_intervals"), {origin: _figures(made)})
 
 
 def _origin_batches(
@@ -134,9 +134,11 @@ def _origin_batches(
     states: States,
     recorded: RecordedBatches,
     past: PastErrorsOfDays,
-) -> list[Batch]:
+    made: list[Summary],
+) -> Iterator[Batch]:
+    """One model after the other, as each is asked for: of an origin no more is held at once. No session is open while
+    a batch is written. What is told of those that were not on record goes to ``made``."""
     with scope.warehouse.reading() as session:
-        session.recall([origin], "forecasts")
         fractional = _fractional(scope, session, states, origin)
         names = combine(*(text for sku, location, _ in fractional for text in (sku, location)))
         read = _read_digests(scope, states, origin) | {"fractional": names}
@@ -147,15 +149,23 @@ def _origin_batches(
             for model, held in versions.items()
         }
         wanted = [model for model, digest in digests.items() if not recorded.holds(origin, model, digest)]
-        ids = np.array([series_id for _, _, series_id in fractional], dtype=np.int64)
-        past_errors = dict(by_model(past.up_to(session, origin), ids)) if wanted else {}
-        known = KnownSeries.read(session, origin) if wanted else None
-        return [
-            _batch(scope, session, origin, model, digest, ids, past_errors.get(model), versions[model], known)
-            if model in wanted
-            else Batch(origin, model, CODE_VERSION, {}, digest, None)
-            for model, digest in digests.items()
-        ]
+        if wanted:
+            ids = np.array([series_id for _, _, series_id in fractional], dtype=np.int64)
+            past_errors = dict(by_model(past.up_to(session, origin), ids))
+            known = KnownSeries.read(session, origin, ids)
+    for model, digest in digests.items():
+        if model not in wanted:
+            yield Batch(origin, model, CODE_VERSION, {}, digest, None)
+            continue
+        with scope.warehouse.reading() as session:
+            session.recall([origin], "forecasts")
+            forecasts = _in_ledger_order(session, origin, model, versions[model])
+        errors = past_errors.get(model, PastErrors.none())
+        calibration = calibrate(errors, origin=np.datetime64(origin), window=scope.tenant.calibration_window)
+        quantiles = calibration.quantiles(known.outlook(forecasts))
+        made.append(_summary(calibration))
+        yield Batch(origin, model, CODE_VERSION, made[-1], digest, _rows(origin, forecasts, quantiles))
+        del forecasts, quantiles
 
 
 def _fractional(scope: TenantScope, session: Session, states: States, origin: date) -> list[tuple[Any, ...]]:
@@ -186,29 +196,13 @@ def _read_digests(scope: TenantScope, states: States, origin: date) -> dict[str,
     }
 
 
-def _batch(
-    scope: TenantScope,
-    session: Session,
-    origin: date,
-    model: str,
-    digest: str,
-    fractional: np.ndarray,
-    errors: PastErrors | None,
-    versions: Versions,
-    known: KnownSeries,
-) -> Batch:
-    forecasts = _in_ledger_order(session, origin, model, versions)
-    outlook = outlook_of(known.beside(forecasts), fractional)
-    errors = PastErrors.none() if errors is None else errors
-    calibration = calibrate(errors, origin=np.datetime64(origin), window=scope.tenant.calibration_window)
-    quantiles = calibration.quantiles(outlook)
+def _rows(origin: date, forecasts: pa.Table, quantiles: np.ndarray) -> pd.DataFrame:
     keys = {name: forecasts[name].to_numpy() for name in ("version_id", "series_id", "horizon")}
-    rows = pd.DataFrame(
-        {"origin_date": np.full(len(outlook), np.datetime64(origin, "ns"))}
-        | keys
-        | {name: quantiles[:, place] for place, name in enumerate(QUANTILES)}
+    day = pd.array(pa.array(np.full(len(quantiles), origin, dtype="datetime64[D]")), dtype=pd.ArrowDtype(pa.date32()))
+    return pd.DataFrame(
+        {"origin_date": day} | keys | {name: quantiles[:, place] for place, name in enumerate(QUANTILES)},
+        copy=False,
     )
-    return Batch(origin, model, CODE_VERSION, _summary(calibration), digest, rows)
 
 
 def _in_ledger_order(session: Session, origin: date, model: str, versions: Versions) -> pa.Table:
@@ -220,7 +214,7 @@ def _in_ledger_order(session: Session, origin: date, model: str, versions: Versi
     return rows if in_order(rows, LEDGER_ORDER) else rows.sort_by([(name, "ascending") for name in LEDGER_ORDER])
 
 
-def _summary(calibration: Calibration) -> dict[str, Any]:
+def _summary(calibration: Calibration) -> Summary:
     """What people are told of a batch."""
     return {
         "method": calibration.method,
@@ -230,9 +224,8 @@ def _summary(calibration: Calibration) -> dict[str, Any]:
     }
 
 
-def _figures(batches: list[Batch]) -> dict[str, Any]:
+def _figures(made: list[Summary]) -> dict[str, Any]:
     """Of one origin; nothing was calibrated where all was on record."""
-    made = [batch.inputs for batch in batches if batch.rows is not None]
     if not made:
         return {"models_calibrated": 0}
     return {

@@ -112,27 +112,64 @@ class PastErrorsOfDays:
 
 @dataclass(frozen=True)
 class KnownSeries:
-    """What was known of each series on an origin, read once for all models: two tables in order of ``series_id``."""
+    """What was known of each series on an origin, read once for all models, in order of ``series_id``.
 
-    scales: pa.Table
-    classes: pa.Table
+    Attributes:
+        scaled, classed: ids of the series that have a scale, and a class.
+        scale_sq, adi, cv2, segment: theirs, and at the end what stands for a series that is not known.
+        fractional: ids of the series that do not sell whole units only.
+    """
+
+    scaled: np.ndarray
+    scale_sq: np.ndarray
+    classed: np.ndarray
+    segment: np.ndarray
+    adi: np.ndarray
+    cv2: np.ndarray
+    fractional: np.ndarray
 
     @classmethod
-    def read(cls, session: Session, origin: date) -> KnownSeries:
+    def read(cls, session: Session, origin: date, fractional: np.ndarray) -> KnownSeries:
         """As of ``origin``."""
-        return cls(*(session.arrow(query, {"origin": origin}) for query in (SCALES, CLASSES)))
+        scales, classes = (session.arrow(query, {"origin": origin}) for query in (SCALES, CLASSES))
+        return cls(
+            scaled=scales["series_id"].to_numpy(),
+            scale_sq=np.append(_doubles(scales["scale_sq"]), np.nan),
+            classed=classes["series_id"].to_numpy(),
+            segment=np.append(segments(classes["demand_class"]), DEMAND_CLASSES.index("new")),
+            adi=np.append(_doubles(classes["adi"]), np.nan),
+            cv2=np.append(_doubles(classes["cv2"]), np.nan),
+            fractional=fractional,
+        )
 
-    def beside(self, rows: pa.Table) -> pa.Table:
-        """``rows``, which have a ``series_id``, with the columns of ``KNOWN``; null where nothing is known."""
-        wanted = rows["series_id"].to_numpy()
-        for table in (self.scales, self.classes):
-            held = table["series_id"].to_numpy()
-            place = np.minimum(np.searchsorted(held, wanted), max(len(held) - 1, 0))
-            absent = held[place] != wanted if len(held) else np.ones(len(wanted), dtype=bool)
-            found = table.drop_columns(["series_id"]).take(pa.array(place, mask=absent))
-            for name in found.column_names:
-                rows = rows.append_column(name, found[name])
-        return rows
+    def outlook(self, forecasts: pa.Table) -> Outlook:
+        """Forecasts with ``series_id``, ``horizon`` and ``mean``, beside what was known of their series."""
+        series = forecasts["series_id"].to_numpy()
+        scale, known = _places(self.scaled, series), _places(self.classed, series)
+        return Outlook(
+            mean=forecasts["mean"].to_numpy(),
+            horizon=forecasts["horizon"].to_numpy().astype(np.intp),
+            segment=self.segment[known],
+            scale_sq=self.scale_sq[scale],
+            adi=self.adi[known],
+            cv2=self.cv2[known],
+            whole=_whole(series, self.fractional),
+        )
+
+
+def _places(held: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where in ``held``, which is sorted, each of ``wanted`` is; one past its end for what is not there."""
+    place = np.searchsorted(held, wanted)
+    found = np.append(held, np.zeros(1, dtype=held.dtype))[place] == wanted
+    return np.where(found & (place < len(held)), place, len(held))
+
+
+def _doubles(column: pa.ChunkedArray) -> np.ndarray:
+    return column.cast(pa.float64()).to_numpy()
+
+
+def _whole(series: np.ndarray, fractional: np.ndarray) -> np.ndarray:
+    return ~np.isin(series, fractional) if len(fractional) else np.ones(len(series), dtype=bool)
 
 
 def _share(series: int) -> str:
@@ -158,8 +195,8 @@ def outlook_of(rows: pa.Table, fractional: np.ndarray) -> Outlook:
         mean=rows["mean"].to_numpy(),
         horizon=rows["horizon"].to_numpy().astype(np.intp),
         segment=segments(rows["demand_class"]),
-        whole=~np.isin(series, fractional) if len(fractional) else np.ones(len(series), dtype=bool),
-        **{name: rows[name].cast(pa.float64()).to_numpy() for name in ("scale_sq", "adi", "cv2")},
+        whole=_whole(series, fractional),
+        **{name: _doubles(rows[name]) for name in ("scale_sq", "adi", "cv2")},
     )
 
 

@@ -38,6 +38,9 @@ PLACES = 4096
 HALF_LIFE = 56
 """Days after which an error counts half. Half or twice as long changes pinball loss by 0.1 % on Online Retail."""
 
+BLOCK = 16_384
+"""Forecasts whose quantiles are made at once: their arrays stay in a core's cache."""
+
 FULL_WEIGHT = 256
 UNIT = 1 << 16
 PRIOR = {"law": 300.0, "model": 500.0, "bucket": 50.0}
@@ -121,13 +124,19 @@ class Calibration:
 
     def quantiles(self, outlook: Outlook, levels: tuple[float, ...] = LEVELS) -> Array:
         """N x len(levels); never below 0, and never crossing."""
-        law = demand_law(outlook, self._believed(outlook))
         grid = np.arange(PLACES + 1) / PLACES
         # Short of certainty: beyond the last error on record nothing is known.
         read = np.stack([np.interp(levels, each, grid) for each in self.reached]).clip(0, 1 - 0.5 / PLACES)
-        probability = read[_cells(outlook)]
-        places = range(len(levels))
-        return np.stack(on_all_cores(lambda place: law.quantile(probability[:, place]), places), axis=1)
+        usual, result = outlook.usual, np.empty((len(levels), len(outlook)))
+
+        def fill(rows: slice) -> None:
+            part = outlook.take(rows)
+            law, cells = demand_law(part, self._believed(part), usual), _cells(part)
+            for place in range(len(levels)):
+                result[place, rows] = law.quantile(read[cells, place])
+
+        on_all_cores(fill, [slice(at, at + BLOCK) for at in range(0, len(outlook), BLOCK)])
+        return result.T
 
     def pit(self, outlook: Outlook, actual: Array) -> tuple[Array, Array]:
         """P(Y < actual) and P(Y <= actual) of each forecast; equal where units are not whole and something sold."""

@@ -7,6 +7,7 @@ rest on while the ledger is young, and the scale on which ``calibration`` compar
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,13 @@ HISTORY_DAYS = 120
 
 LEAST_CV2 = 0.1
 """Added to every variation of sizes: no size is known to the unit."""
+
+
+class Usual(NamedTuple):
+    """Gaps and sizes of the middle one of some forecasts: what is taken of one whose own say nothing."""
+
+    gaps: float
+    sizes: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +66,19 @@ class Outlook:
         return replace(self, **{each.name: getattr(self, each.name)[rows] for each in fields(self)})
 
     @property
-    def gaps(self) -> Array:
-        """``adi``; where a day at most is known, which would call any series steady, the median of the others."""
-        return _with_median(np.where(np.isnan(self.scale_sq), np.nan, self.adi), 1.0)
+    def usual(self) -> Usual:
+        """Medians of ``adi`` and ``cv2`` over the forecasts whose series are known from more than a day."""
+        return Usual(_median(self._more_than_a_day(self.adi), 1.0), _median(self._more_than_a_day(self.cv2), PRIOR_CV2))
 
-    @property
-    def sizes(self) -> Array:
-        """``cv2``, likewise."""
-        return _with_median(np.where(np.isnan(self.scale_sq), np.nan, self.cv2), PRIOR_CV2)
+    def gaps_and_sizes(self, usual: Usual) -> tuple[Array, Array]:
+        """``adi`` and ``cv2``; where a day at most is known, which would call any series steady, the usual ones."""
+        return tuple(
+            np.where(np.isnan(values), middle, values)
+            for values, middle in zip(map(self._more_than_a_day, (self.adi, self.cv2)), usual, strict=True)
+        )
+
+    def _more_than_a_day(self, values: Array) -> Array:
+        return np.where(np.isnan(self.scale_sq), np.nan, values)
 
     @property
     def level(self) -> Array:
@@ -122,9 +135,12 @@ class DemandLaw:
         return np.where(sold > 0, size, 0.0)
 
 
-def demand_law(outlook: Outlook, mean: Array) -> DemandLaw:
-    """The law of each forecast around ``mean``, the expected units that are believed (see ``calibration``)."""
-    adi, cv2, level = outlook.gaps, outlook.sizes, outlook.level
+def demand_law(outlook: Outlook, mean: Array, usual: Usual | None = None) -> DemandLaw:
+    """The law of each forecast around ``mean``, the expected units that are believed (see ``calibration``).
+
+    ``usual``: of all forecasts that ``outlook`` is some of; by default its own.
+    """
+    (adi, cv2), level = outlook.gaps_and_sizes(outlook.usual if usual is None else usual), outlook.level
     level = np.where(np.isnan(level), mean, level)
     ratio = np.where(level > 0, mean / np.where(level > 0, level, 1.0), 1.0)
     ratio = np.clip(ratio, *RATIO_LIMITS)
@@ -144,6 +160,6 @@ def demand_law(outlook: Outlook, mean: Array) -> DemandLaw:
     return DemandLaw(chance, middle, np.sqrt(spread_sq), outlook.whole)
 
 
-def _with_median(values: Array, default: float) -> Array:
+def _median(values: Array, default: float) -> float:
     known = values[~np.isnan(values)]
-    return np.where(np.isnan(values), np.median(known) if len(known) else default, values)
+    return float(np.median(known)) if len(known) else default

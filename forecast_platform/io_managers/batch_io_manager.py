@@ -1,15 +1,15 @@
 """Append-only assets in Dagster, ``forecasts`` apart: the IO manager that appends batches and has no other path.
 
-Whole origins of a ``BatchStream`` are committed together, some rows at a time; a run that dies keeps the origins it had
-committed, and the next one finds them on record. What is appended is decided in ``batches``.
+Batches of a ``BatchStream`` are committed some rows at a time, so that no more than that and one batch is held, however
+many series there are; an origin is on record with its last one. A run that dies keeps the batches it had committed, and
+the next one finds them. What is appended is decided in ``batches``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import date
-from itertools import groupby
-from operator import attrgetter
 
 from dagster import InputContext, OutputContext
 from dagster._core.definitions.metadata.metadata_set import TableMetadataSet
@@ -34,31 +34,44 @@ LOCK = ledger_batches.name
 
 
 COMMIT_ROWS = 100_000
-"""Rows at which the origins made so far are committed. A retailer's origin is a transaction of its own; 28 small ones
-of the demo are two, because opening DuckDB's file and closing it takes 50 ms."""
+"""Rows at which the batches made so far are committed. One model's of a retailer are a transaction of their own; 28
+small origins of the demo are two, because opening DuckDB's file and closing it takes 50 ms."""
 
-Origins = Sequence[tuple[date, Sequence[Batch]]]
-Made = dict[date, tuple[list[int | None], PartitionState]]
+
+@dataclass
+class Portion:
+    """Batches that are committed together, by origin, and the origins of which they are the last."""
+
+    batches: dict[date, list[Batch]] = field(default_factory=dict)
+    complete: set[date] = field(default_factory=set)
+
+
+@dataclass
+class Made:
+    """What became of a portion: rows appended of each batch (None: on record), and the origins put on record."""
+
+    appended: dict[date, list[int | None]] = field(default_factory=dict)
+    states: dict[date, PartitionState] = field(default_factory=dict)
 
 
 class BatchStreamHandler(DbTypeHandler[BatchStream]):
-    """Appends the batches of one origin; the only way anything is written to the tables of batches."""
+    """Appends the batches of a portion; the only way anything is written to the tables of batches."""
 
     @property
     def supported_types(self) -> Sequence[type[object]]:
         return [BatchStream]
 
-    def handle_output(self, context: OutputContext, table_slice: TableSlice, obj: Origins, connection: Session) -> Made:
+    def handle_output(self, context: OutputContext, table_slice: TableSlice, obj: Portion, connection: Session) -> Made:
         connection.lock(LOCK)
-        if any(batch.rows is not None for _, batches in obj for batch in batches):
+        if any(batch.rows is not None for batches in obj.batches.values() for batch in batches):
             reads_of(context).verify(connection)
-        table = table_named(table_slice.table)
-        made: Made = {}
-        for origin, batches in obj:
-            appended = [append_batch(connection, table, batch) for batch in batches]
-            if table is publications and any(appended):
+        table, made = table_named(table_slice.table), Made()
+        for origin, batches in obj.batches.items():
+            made.appended[origin] = [append_batch(connection, table, batch) for batch in batches]
+            if table is publications and any(made.appended[origin]):
                 serve_newest(connection, origin)
-            made[origin] = appended, log_batches(connection, table.name, origin, run_id=context.run_id)
+        for origin in sorted(obj.complete):
+            made.states[origin] = log_batches(connection, table.name, origin, run_id=context.run_id)
         return made
 
     def load_input(self, context: InputContext, table_slice: TableSlice, connection: Session) -> BatchStream:
@@ -72,7 +85,7 @@ class BatchIOManager(WarehouseIOManager):
         super().__init__(warehouse, start=start, handlers=[BatchStreamHandler()])
 
     def handle_output(self, context: OutputContext, obj: object) -> None:
-        """Append the batches of each origin and put the origin on record, whole origins in one transaction.
+        """Append the batches of each origin, and with the last of them put the origin on record.
 
         An origin of the run that has no batch is put on record as empty: nothing was to be made, which is a result.
 
@@ -86,40 +99,50 @@ class BatchIOManager(WarehouseIOManager):
             raise FrameRefused(f"{context.asset_key.path[-1]} takes a BatchStream, not {type(obj).__name__}")
         table_slice = self._get_table_slice(context, context)
         days = days_of(table_slice)
-        made: Made = {}
-        for origins in _by_rows(obj):
-            for origin, _ in origins:
-                if origin not in days or origin in made:
+        appended: dict[date, list[int | None]] = {}
+        states: dict[date, PartitionState] = {}
+        for portion in _portions(obj):
+            for origin in portion.batches:
+                if origin not in days or origin in states:
                     raise FrameRefused(
                         f"{table_slice.table}: origin {origin} is not among the partitions {days[0]} to {days[-1]},"
                         " or comes twice"
                     )
-            made |= self._append(context, table_slice, origins)
-        missing: Origins = [(day, []) for day in days if day not in made]
+            made = self._append(context, table_slice, portion)
+            portion.batches.clear()  # else they are held while the next ones are made
+            for origin, rows in made.appended.items():
+                appended.setdefault(origin, []).extend(rows)
+            states |= made.states
+        missing = [day for day in days if day not in states]
         if missing:
-            made |= self._append(context, table_slice, missing)
-        add_partition_metadata(context, {day: _figures(*made[day]) for day in days})
+            states |= self._append(context, table_slice, Portion(complete=set(missing))).states
+        add_partition_metadata(context, {day: _figures(appended.get(day, ()), states[day]) for day in days})
         context.add_output_metadata(dict(TableMetadataSet(table_name=self._db_client.get_table_name(table_slice))))
 
-    def _append(self, context: OutputContext, table_slice: TableSlice, origins: Origins) -> Made:
+    def _append(self, context: OutputContext, table_slice: TableSlice, portion: Portion) -> Made:
         handler = self._resolve_handler(BatchStream)
         with retrying():
             return self.warehouse.repeat(
-                lambda session: handler.handle_output(context, table_slice, origins, session), fence=fence_of(context)
+                lambda session: handler.handle_output(context, table_slice, portion, session), fence=fence_of(context)
             )
 
 
-def _by_rows(stream: BatchStream) -> Iterator[list[tuple[date, list[Batch]]]]:
-    """Whole origins, as many together as it takes to hold ``COMMIT_ROWS`` rows."""
-    waiting: list[tuple[date, list[Batch]]] = []
-    rows = 0
-    for origin, batches in groupby(stream, key=attrgetter("origin_date")):
-        waiting.append((origin, list(batches)))
-        rows += sum(len(batch.rows) for batch in waiting[-1][1] if batch.rows is not None)
+def _portions(stream: BatchStream) -> Iterator[Portion]:
+    """Batches in order, as many together as it takes to hold ``COMMIT_ROWS`` rows."""
+    waiting, rows, current = Portion(), 0, None
+    for batch in stream:
+        if current is not None and batch.origin_date != current:
+            waiting.complete.add(current)
+        current = batch.origin_date
+        waiting.batches.setdefault(current, []).append(batch)
+        rows += 0 if batch.rows is None else len(batch.rows)
+        # Nothing here may name a batch that is committed while the next one is made.
+        del batch
         if rows >= COMMIT_ROWS:
             yield waiting
-            waiting, rows = [], 0
-    if waiting:
+            waiting, rows = Portion(), 0
+    if current is not None:
+        waiting.complete.add(current)
         yield waiting
 
 

@@ -224,12 +224,12 @@ def _append(session: Session, candidate: VersionCandidate, history: Sequence[Ver
     session.append(forecast_versions, version)
     crash_point("after_version")
     if len(new):
-        kept = rows
         if len(new) * per_series < rows.num_rows:
-            kept = rows.filter(pc.is_in(rows["series_id"], pa.array(new, pa.int32())))
-        position = kept.column_names.index("version_id")
-        ids = pa.array(np.full(kept.num_rows, version_id, dtype=np.int32))
-        session.insert(forecasts, kept.set_column(position, forecasts.c.version_id.name, ids))
+            rows = rows.filter(pc.is_in(rows["series_id"], pa.array(new, pa.int32())))
+        ids = pa.array(np.full(rows.num_rows, version_id, dtype=np.int32))
+        rows = rows.set_column(rows.column_names.index("version_id"), forecasts.c.version_id.name, ids)
+        # Kept by horizon and series: a day that is scored asks each origin for one horizon, and reads that part of it.
+        session.insert(forecasts, rows.take(pa.array(np.arange(rows.num_rows).reshape(-1, per_series).T.ravel())))
     crash_point("after_insert")
     return Appended(version_id, len(new), "appended" if len(new) else "unchanged")
 

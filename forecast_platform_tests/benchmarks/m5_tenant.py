@@ -103,11 +103,12 @@ class M5Tenant:
         PROCESSES.end()
         return found
 
-    def run(self, first: int, last: int, select: Sequence[str] = ()) -> Measured:
-        """``forecast-platform run`` of days by number, in a process of its own, and what it cost."""
-        return measure(
-            [*self.program, "run", "--tenant", NAME, *self._days(first, last), *_selected(select)], self.environment
-        )
+    def run(
+        self, first: int, last: int, select: Sequence[str] = (), *, steps: dict[str, Measured] | None = None
+    ) -> Measured:
+        """``forecast-platform run`` of days by number, in a process of its own, and what it and its ``steps`` cost."""
+        command = [*self.program, "run", "--tenant", NAME, *self._days(first, last), *_selected(select)]
+        return measure(command, self.environment, steps=steps)
 
     @property
     def program(self) -> list[str]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import os
+import re
 import resource
 import statistics
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,9 @@ from forecast_platform.settings import PREFIX
 
 PR_SET_CHILD_SUBREAPER = 36
 POLL_SECONDS = 0.1
+
+STEP_ENDED = re.compile(r"  (\S+) +[\d.]+ s$")
+"""How ``forecast-platform run`` says that a step has ended."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,14 @@ def environment_of(folder: Path) -> dict[str, str]:
     }
 
 
-def measure(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Measured:
+def measure(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, *, steps: dict[str, Measured] | None = None
+) -> Measured:
     """Run a command to its end. Linux only: what it started and left is waited for by this process.
+
+    Args:
+        steps: filled with what each step of ``forecast-platform run`` cost, in order; what comes before the first one
+            is the first one's.
 
     Raises:
         click.ClickException: it failed.
@@ -54,8 +65,10 @@ def measure(command: Sequence[str], environment: Mapping[str, str] | None = None
     ours = {each.pid for each in psutil.Process().children()}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begun = time.monotonic()
-    child = subprocess.Popen(command, env=environment, stdout=sys.stderr)
-    watch = _MemoryWatch(child.pid)
+    child = subprocess.Popen(command, env=environment, stdout=sys.stderr if steps is None else subprocess.PIPE)
+    watch = _Watch(child.pid)
+    if steps is not None:
+        _follow(child, watch, steps)
     _, status = os.waitpid(child.pid, 0)
     wall = time.monotonic() - begun
     while left := [each.pid for each in psutil.Process().children() if each.pid not in ours]:
@@ -68,29 +81,51 @@ def measure(command: Sequence[str], environment: Mapping[str, str] | None = None
     return Measured(cpu, wall, watch.end() / 2**20)
 
 
-class _MemoryWatch:
-    """The largest sum of resident memory of a process and its descendants, looked at ten times a second."""
+def _follow(child: subprocess.Popen, watch: _Watch, steps: dict[str, Measured]) -> None:
+    """Read what a run says up to its end, and pass it on."""
+    cpu, begun = 0.0, time.monotonic()
+    for line in io.TextIOWrapper(child.stdout, encoding="utf-8"):
+        sys.stderr.write(line)
+        if told := STEP_ENDED.match(line.rstrip()):
+            used, now = watch.cpu(), time.monotonic()
+            steps[told[1]] = Measured(used - cpu, now - begun, watch.lap() / 2**20)
+            cpu, begun = used, now
+
+
+class _Watch:
+    """A process and its descendants: CPU so far, and the largest sum of resident memory, looked at ten times a
+    second."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
-        self._largest = 0
+        self._largest = self._lap = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def _watch(self) -> None:
         while not self._ended.wait(POLL_SECONDS):
-            self._largest = max(self._largest, self._now())
+            now = self._sum(lambda process: process.memory_info().rss)
+            self._lap, self._largest = max(self._lap, now), max(self._largest, now)
 
-    def _now(self) -> int:
+    def _sum(self, figure: Callable[[psutil.Process], float]) -> float:
         total = 0
         with suppress(psutil.Error):
             for process in (self._process, *self._process.children(recursive=True)):
                 with suppress(psutil.Error):
-                    total += process.memory_info().rss
+                    total += figure(process)
         return total
 
-    def end(self) -> int:
+    def cpu(self) -> float:
+        """Seconds, those of children that have ended too."""
+        return self._sum(lambda process: sum(process.cpu_times()[:4]))
+
+    def lap(self) -> float:
+        """The largest memory since it was last asked for, in bytes."""
+        largest, self._lap = self._lap, 0
+        return largest
+
+    def end(self) -> float:
         self._ended.set()
         self._thread.join()
         return self._largest

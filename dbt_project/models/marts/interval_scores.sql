@@ -10,7 +10,9 @@
 -- Where what was sold lay within the intervals around its forecasts: counts and sums by demand class as of the origin. The
 -- newest calibration of the newest version of each origin, model and series counts. A censored actual (the shelf was
 -- empty) says nothing of an interval and is counted apart. Of counts, P(y < q) <= level <= P(y <= q) is asked for.
+-- Asked for by horizon, as in `forecast_errors`.
 with intervals as (
+  {%- for days in range(1, horizon() | int + 1) %}
   select
     origin_date,
     version_id,
@@ -18,11 +20,11 @@ with intervals as (
     horizon,
     calibration_id,
     {{ quantile_levels() | join(', ') }},
-    origin_date + horizon as target_date
+    origin_date + {{ days }} as target_date
   from {{ source('warehouse', 'forecast_intervals') }}
-  where origin_date between {{ first_day() }} - {{ horizon() | int }} and {{ last_day() }} - 1
-    and origin_date + horizon between {{ first_day() }} and {{ last_day() }}
-    and horizon between 1 and {{ horizon() | int }}
+  where horizon = {{ days }} and origin_date between {{ first_day() }} - {{ days }} and {{ last_day() }} - {{ days }}
+  {{- ' union all' if not loop.last }}
+  {%- endfor %}
 ),
 
 calibrations as (
