@@ -41,7 +41,7 @@ def test_no_more_is_read_ahead_than_there_is_room_for(served: Served, monkeypatc
     skus = served_skus(served)
     one = sum(len(each.body) for each in module._read(Readings(served.settings).of(served.tenant), skus[0], ()))
     monkeypatch.setattr(module, "KEPT_BYTES", 3 * one)
-    kept = asyncio.run(filled(served, skus[0], ()))._kept[served.tenant]
+    kept = asyncio.run(filled(served, skus[0]))._kept[served.tenant]
     assert 1 <= len(kept.by_sku) < len(skus) and kept.size <= 3 * one
     # What was asked for stays, and what there was no room for is read when it is asked for.
     assert skus[0] in kept.by_sku
