@@ -27,8 +27,10 @@ LOOKED_UP: Mapping[str, Origins] = {
     },
     # Written with `forecasts`; who reads one looks it up by the version of a forecast.
     "forecast_versions": {column.name: ("forecasts.version_id",) for column in tables.forecast_versions.columns},
+    # Sent by people.
+    "planner_overrides": {column.name: () for column in tables.planner_overrides.columns},
 }
-"""Tables that are no assets but are written beside one, with what their columns stand for."""
+"""Tables that are no assets: written beside one, or sent; with what their columns stand for."""
 
 SHOWN = 6
 """Origins named in a column's description; the rest are in the metadata alone."""

@@ -119,6 +119,9 @@ def refuses_what_would_count_for_nothing(client: TestClient, served: Served) -> 
         assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (status, kind), answer.text
     assert give(GIVEN, reason=" ").status_code == 422 and give().status_code == 422
     assert client.delete(f"{PATH}/nothing/{DAY}", params={"reason": "x"}).status_code == 404
+    for wrong in ("0236-07-04", "9999-12-31"):
+        gone = client.delete(f"{PATH}/{SKU}/{wrong}", params={"reason": "x", "location": LOCATION})
+        assert gone.status_code == 422 and gone.json()["type"].endswith("no-such-day")
     assert waiting(served.shop.scope.landing, "actual_overrides").files == 0
     for _ in range(2):
         with freeze_time(NOON):

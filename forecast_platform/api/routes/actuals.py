@@ -158,7 +158,9 @@ def withdraw_actual(
 ) -> Response:
     """Let the events of a day count again. The withdrawal is an entry of its own; where there is nothing to withdraw it
     changes nothing."""
-    _require_taken(at)
+    earliest, today = _require_taken(at).limits.earliest, at.tenant.today()
+    if not earliest <= day < today:
+        raise Problem(422, "no-such-day", f"nothing was said of this day: days are {earliest} to before {today}")
     with at.reading.session() as session:
         if not is_known(session, sku, location):
             raise _unknown()
