@@ -51,7 +51,9 @@ ERRORS = """
       errors.forecast as mean, errors.actual, {known}
     from errors
     left join series_scales scales on scales.as_of = errors.origin_date and scales.series_id = errors.series_id
+      and scales.as_of between :since and :last
     left join demand_classes classes on classes.as_of = errors.origin_date and classes.series_id = errors.series_id
+      and classes.as_of between :since and :last
     where errors.age = 1 and errors.in_stock
 """
 
@@ -103,7 +105,9 @@ class PastErrorsOfDays:
             for day in days
             for horizon in sampled_horizons(day.toordinal(), self.scope.tenant.horizon)
         )
-        rows = session.arrow(ERRORS.format(asked=asked, known=KNOWN), {"first": days[0], "last": days[-1]})
+        # Days of what is joined are named: no database takes them over from the origins, and all of history is joined.
+        window = {"since": days[0] - timedelta(days=self.scope.tenant.horizon), "first": days[0], "last": days[-1]}
+        rows = session.arrow(ERRORS.format(asked=asked, known=KNOWN), window)
         for name in ("model", "demand_class"):
             place = rows.column_names.index(name)
             rows = rows.set_column(place, name, rows[name].cast(pa.string()))

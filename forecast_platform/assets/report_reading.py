@@ -67,11 +67,14 @@ MODELS = """
 
 MEASURES = ("sum_error", "sum_abs_error", "sum_actual")
 SUMS = ", ".join(["sum(n) as n", *(f"{EXACT.format(name)} as {name}" for name in MEASURES)])
-SCALED = f"sum(n_scaled) as n_scaled, {EXACT.format('sum_scaled_sq')} as sum_scaled_sq"
 CELL = ", ".join(
-    f"sums.{name}"
-    for name in ("target_date", "series_id", "horizon_bucket", "n", *MEASURES, "n_scaled", "sum_scaled_sq")
+    [
+        *(f"sums.{name}" for name in ("target_date", "series_id", "horizon_bucket", "n", "n_scaled")),
+        *(f"cast(sums.{name} as numeric(38, 14)) as {name}" for name in (*MEASURES, "sum_scaled_sq")),
+    ]
 )
+"""Sums of a day as exact numbers, because they are added up three times: that cast is most of the work."""
+ADDED = ", ".join(["sum(n) as n", *(f"cast(sum({name}) as double precision) as {name}" for name in MEASURES)])
 OF_PUBLISHED_ORIGINS = """
     published_sums as published on published.target_date = sums.target_date and published.series_id = sums.series_id
         and published.horizon_bucket = sums.horizon_bucket and published.n = sums.n
@@ -93,7 +96,8 @@ ACCURACY = f"""
     windows as (select 7 as days union all select 28 union all select 90),
     slices as materialized (
       select source, series_id,
-        case when target_date >= :week then 7 when target_date >= :month then 28 else 90 end as slice, {SUMS}, {SCALED}
+        case when target_date >= :week then 7 when target_date >= :month then 28 else 90 end as slice, {ADDED},
+        sum(n_scaled) as n_scaled, cast(sum(sum_scaled_sq) as double precision) as sum_scaled_sq
       from scored group by 1, 2, 3
     ),
     of_series as (
@@ -111,10 +115,10 @@ ACCURACY = f"""
       {EXACT.format("rmsse")} / nullif(count(rmsse), 0) as rmsse
     from of_series group by days, source
     union all
-    select 'bucket', 28, source, horizon_bucket, null, null, {SUMS}, cast(null as double precision)
+    select 'bucket', 28, source, horizon_bucket, null, null, {ADDED}, cast(null as double precision)
     from scored where target_date >= :month group by source, horizon_bucket
     union all
-    select 'day', 1, source, null, target_date, null, {SUMS}, null from scored group by source, target_date
+    select 'day', 1, source, null, target_date, null, {ADDED}, null from scored group by source, target_date
     union all
     select 'worst', days, source, null, null, series_id, n, {", ".join(MEASURES)}, rmsse
     from worst where place <= {WORST} and sum_abs_error > 0
