@@ -374,7 +374,9 @@ class State:
                 metadata.create_all(connection)
             return engine
         if self._url.database:
-            Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
+            file = Path(self._url.database)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch(mode=0o600)  # credentials are in it; a file that is there stays as its owner has it
         engine = sa.create_engine(self._url, poolclass=self._pool, connect_args={"timeout": BUSY_SECONDS})
         # The driver begins a transaction at the first write only, and then what was read before may be out of date.
         sa.event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))

@@ -29,6 +29,7 @@ from forecast_platform.api.principal import Principal, Refused
 from forecast_platform.api.problems import unavailable
 from forecast_platform.api.scopes import Role, Scope
 from forecast_platform.api.tokens import expiry
+from forecast_platform.io_managers.warehouse import TENANT_NAME
 from forecast_platform.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -203,8 +204,8 @@ class Issuer:
         subject, tenant = claims["sub"], claim(claims, self._tenant)
         if not subject or len(subject) > LONGEST_SUBJECT or not subject.isprintable():
             raise Refused("a token of the issuer without a subject that can be one")
-        if not isinstance(tenant, str) or not tenant:
-            raise Refused(f"a token of the issuer without the claim {self._tenant!r}")
+        if not isinstance(tenant, str) or not TENANT_NAME.fullmatch(tenant):
+            raise Refused(f"a token of the issuer whose claim {self._tenant!r} names no tenant")
         roles = [Role(each) for each in _words(claim(claims, self._role)) if each in set(Role)]
         named = {Scope(each) for each in _words(claim(claims, self._scopes)) if each in set(Scope)}
         scopes = frozenset(named) or frozenset(scope for role in roles for scope in role.scopes)

@@ -97,6 +97,7 @@ WRONG_CLAIMS = {
     "a long name": {"sub": "x" * 500},
     "no tenant": {"tenant": None},
     "several tenants": {"tenant": ["shop", "market"]},
+    "no name of a tenant": {"tenant": "../shop"},
     "no role": {"role": None},
     "an unknown role": {"role": "root"},
     "scopes of others": {"role": None, "scope": "openid email"},
