@@ -166,6 +166,7 @@ def _settings(home: Path) -> str:
     """Write the tenant's settings and make a key."""
     settings = home / "tenants" / TENANT / "defs.yaml"
     settings.parent.mkdir(parents=True)
+    (home / "dagster").mkdir()
     attributes = {"start": "2026-01-01", "source": {"kind": "demo"}}
     settings.write_text(
         yaml.safe_dump({"type": "forecast_platform.pipeline.ForecastPipeline", "attributes": attributes})
