@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,6 +37,20 @@ def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             raise click.ClickException(str(error)) from error
 
     return wrapper
+
+
+API_PACKAGES = ("argon2", "fastapi", "httptools", "jwt", "prometheus_client", "standardwebhooks", "uvicorn")
+
+
+def require_api() -> None:
+    """Refuse what the API's packages are needed for, before anything is done.
+
+    Raises:
+        ClickException: one of them is not installed.
+    """
+    missing = next((name for name in API_PACKAGES if find_spec(name) is None), None)
+    if missing is not None:
+        raise click.ClickException(f"{missing} is not installed: pip install 'forecast-platform[api]'")
 
 
 def loaded_tenant(name: str) -> TenantScope:

@@ -24,7 +24,7 @@ from forecast_platform import settings as platform_settings
 from forecast_platform.ahead import FOR_DBT, FOR_FEATURES, FOR_MODELS, import_ahead
 from forecast_platform.alerts_cli import alerts
 from forecast_platform.archive_cli import archive
-from forecast_platform.arguments import DAY, CommandLineError, one_line_errors
+from forecast_platform.arguments import DAY, CommandLineError, one_line_errors, require_api
 from forecast_platform.audit_cli import audit
 from forecast_platform.dbt_process import PROCESSES
 from forecast_platform.events_cli import consume, post
@@ -34,8 +34,9 @@ from forecast_platform.leaving import leave_after
 from forecast_platform.models_cli import models
 from forecast_platform.pruning_cli import prune
 from forecast_platform.report_cli import report
-from forecast_platform.serve_cli import serve
+from forecast_platform.serve_cli import reserved, serve, serve_demo
 from forecast_platform.simulate_cli import simulate
+from forecast_platform.users_cli import users
 
 if TYPE_CHECKING:
     from forecast_platform.assets.scope import TenantScope
@@ -52,7 +53,7 @@ def main() -> None:
         logs.configure(platform_settings.load(), command=True)
 
 
-for command in (models, audit, inventory, simulate, archive, prune, report, alerts, post, consume, serve, keys):
+for command in (models, audit, inventory, simulate, archive, prune, report, alerts, post, consume, serve, keys, users):
     main.add_command(command)
 
 
@@ -63,12 +64,25 @@ for command in (models, audit, inventory, simulate, archive, prune, report, aler
 @click.option("--rate", default=50.0, show_default=True, type=click.FloatRange(0.1, 10_000), help="Events a second.")
 @click.option("--days", default=2, show_default=True, type=click.IntRange(1, 60), help="Days to play, up to yesterday.")
 @click.option("--show", default=10, show_default=True, type=click.IntRange(0), help="Forecasts printed of each day.")
+@click.option("--serve", "served", is_flag=True, help="Then answer over HTTP until Ctrl-C, with a user of each role.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="With --serve; 0: any.")
 @one_line_errors
-def demo(tenant: str, origins: int, stream: bool, rate: float, days: int, show: int) -> None:
+def demo(tenant: str, origins: int, stream: bool, rate: float, days: int, show: int, served: bool, port: int) -> None:
     """Generate a shop, ingest, aggregate, forecast and score it; print accuracy and how to open the UI.
 
     With --stream the shop's last days come as events, one by one, and --rate, --days and --show hold.
     """
+    if not served:
+        _make_demo(tenant, origins, stream, rate, days, show)
+        return
+    require_api()
+    with reserved(port) as listening:  # a port that is taken is told of before the demo is made, and not after
+        _make_demo(tenant, origins, stream, rate, days, show)
+        PROCESSES.end()
+        serve_demo(tenant, listening)
+
+
+def _make_demo(tenant: str, origins: int, stream: bool, rate: float, days: int, show: int) -> None:
     from forecast_platform.report import accuracy_table
 
     begun = time.monotonic()

@@ -24,6 +24,12 @@ SHORTEST_SECRET = 32
 """Characters of a secret that signs what the API gives out; as many as 128 random bits have in hexadecimal."""
 
 
+OWN_ISSUER = "forecast-platform"
+"""Who gives out the API's own tokens, as they say."""
+
+LONGEST_SESSION_MINUTES = 24 * 60
+
+
 class SettingsError(ValueError):
     """A setting is unknown or has a value that cannot work. The message says which and what would."""
 
@@ -53,8 +59,18 @@ class Settings:
         log: how entries of the log look, ``text`` for people or one line of ``json`` each.
         ui_url: where people open the Dagster UI; links in alerts begin with it.
         api_environment: ``production``, where the API starts only with a secret of its own and encrypted connections,
-            or ``development``, where it makes up a secret that ends with the process.
+            or ``development``, where it makes up a secret and keeps it beside the state.
         api_secret: what the API signs with, 32 characters or more, the same for all its processes.
+        api_session_minutes: how long one who signed in by name and password stays so.
+        api_jwt_issuer: the issuer (``iss``) of another sign-in whose tokens are taken too; needs ``api_jwt_audience``
+            and ``api_jwt_keys``.
+        api_jwt_audience: the audience (``aud``) that its tokens name.
+        api_jwt_keys: its public keys: a file with PEM or JWKS, or an ``https`` URL of JWKS.
+        api_jwt_tenant_claim: the claim that names the tenant; a path with dots leads into claims that hold others.
+        api_jwt_role_claim: the claim with the role or roles: viewer, planner, operator, admin.
+        api_jwt_scope_claim: the claim with the scopes; where it names one of ours, scopes hold and not the role.
+        api_rate: requests a minute of one credential, over all processes; 0: as many as come.
+        api_burst: how many of them may come at once; by default a minute's.
         api_origins: origins, apart by commas, whose pages may call the API from a browser, as ``https://shop.example``;
             by default none may.
         api_metrics_token: what Prometheus sends as its bearer token; without one ``/metrics`` is there in development
@@ -83,6 +99,15 @@ class Settings:
     ui_url: str = "http://localhost:3000"
     api_environment: ApiEnvironment = "production"
     api_secret: str | None = None
+    api_session_minutes: int = 60
+    api_jwt_issuer: str | None = None
+    api_jwt_audience: str | None = None
+    api_jwt_keys: str | None = None
+    api_jwt_tenant_claim: str = "tenant"
+    api_jwt_role_claim: str = "role"
+    api_jwt_scope_claim: str = "scope"
+    api_rate: int = 180_000
+    api_burst: int | None = None
     api_origins: str | None = None
     api_metrics_token: str | None = None
     api_body_bytes: int = 10_000_000
@@ -135,7 +160,33 @@ class Settings:
             raise SettingsError(
                 f"FORECAST_API_PRIVATE_WEBHOOKS is {self.api_private_webhooks!r}; it must be refuse or allow"
             )
+        self._check_credentials()
         self._check_executor()
+
+    def _check_credentials(self) -> None:
+        names = ("api_jwt_issuer", "api_jwt_audience", "api_jwt_keys")
+        lacking = [PREFIX + name.upper() for name in names if getattr(self, name) is None]
+        if 0 < len(lacking) < len(names):
+            raise SettingsError(
+                f"{', '.join(lacking)} is not set: the tokens of another issuer need FORECAST_API_JWT_ISSUER,"
+                " FORECAST_API_JWT_AUDIENCE and FORECAST_API_JWT_KEYS together"
+            )
+        if self.api_jwt_issuer == OWN_ISSUER:
+            raise SettingsError(
+                f"FORECAST_API_JWT_ISSUER is {OWN_ISSUER!r}, which is the name of our own tokens' issuer"
+            )
+        if "://" in (self.api_jwt_keys or "") and not (self.api_jwt_keys or "").startswith("https://"):
+            raise SettingsError(
+                f"FORECAST_API_JWT_KEYS is {self.api_jwt_keys!r}; it must be a file, or a URL that begins with https://"
+            )
+        if not 1 <= self.api_session_minutes <= LONGEST_SESSION_MINUTES:
+            raise SettingsError(
+                f"FORECAST_API_SESSION_MINUTES is {self.api_session_minutes}; it must be 1 to {LONGEST_SESSION_MINUTES}"
+            )
+        if self.api_burst == 0:
+            raise SettingsError(
+                "FORECAST_API_BURST is 0, and nothing would be answered; FORECAST_API_RATE=0 is no limit"
+            )
 
     def _check_executor(self) -> None:
         if self.executor not in get_args(Executor):
@@ -175,7 +226,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     if unknown:
         raise SettingsError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     values: dict[str, Any] = {known[name]: value for name, value in given.items()}
-    for number in {"steps_at_once", "api_body_bytes"} & values.keys():
+    for number in {"steps_at_once", "api_body_bytes", "api_session_minutes", "api_rate", "api_burst"} & values.keys():
         values[number] = _whole_number(PREFIX + number.upper(), values[number])
     home = Path(values.get("home") or Path(environment.get("DAGSTER_HOME") or os.getcwd()) / ".forecast").resolve()
     defaults = {"warehouse": f"duckdb:///{home / 'warehouse'}", "landing": (home / "landing").as_uri()}

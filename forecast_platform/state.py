@@ -147,6 +147,57 @@ api_keys = sa.Table(
     ),
 )
 
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("password", sa.Text, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("password_changed_at", Moment, nullable=False),
+    sa.Column("disabled_at", Moment),
+    comment=(
+        "People who sign in, each of one tenant. `password` is its Argon2 hash with its parameters; `generation` counts"
+        " what ends the tokens given out before: another password or role, being disabled."
+    ),
+)
+
+ended_tokens = sa.Table(
+    "ended_tokens",
+    metadata,
+    sa.Column("token_id", sa.Text, primary_key=True),
+    sa.Column("expires_at", Moment, nullable=False, index=True),
+    comment="Tokens whose owner signed out, until they would have expired by themselves.",
+)
+
+failed_sign_ins = sa.Table(
+    "failed_sign_ins",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("last_at", Moment, nullable=False, index=True),
+    sa.Column("refused_until", Moment),
+    comment=(
+        "Attempts to sign in that failed, by name and by address: `subject` is a digest, as some write their password"
+        " where the name goes. Those of a while ago go."
+    ),
+)
+
+spent_requests = sa.Table(
+    "spent_requests",
+    metadata,
+    sa.Column("credential", sa.Text, primary_key=True),
+    sa.Column("period", sa.BigInteger, primary_key=True),
+    sa.Column("taken", sa.BigInteger, nullable=False),
+    sa.Column("ends_at", Moment, nullable=False, index=True),
+    comment=(
+        "What servers have taken of a credential's requests of a period, in portions and before they are answered;"
+        " more than there are is asked for where the period has no more. Periods that are over go."
+    ),
+)
+
 idempotent_requests = sa.Table(
     "idempotent_requests",
     metadata,
@@ -287,11 +338,15 @@ class State:
         self._engine: sa.Engine | None = None
 
     @contextmanager
-    def transaction(self) -> Iterator[sa.Connection]:
-        """A connection in a transaction that waits for any other: committed at the end, rolled back on an error."""
+    def transaction(self, *, alone: bool = True) -> Iterator[sa.Connection]:
+        """A connection in a transaction that waits for any other: committed at the end, rolled back on an error.
+
+        Args:
+            alone: False for one statement that is right whoever else writes: in PostgreSQL it waits for nobody.
+        """
         engine = self._opened()
         with engine.begin() as connection:
-            if engine.dialect.name == "postgresql":
+            if alone and engine.dialect.name == "postgresql":
                 connection.execute(sa.text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             yield connection
 
@@ -319,7 +374,9 @@ class State:
                 metadata.create_all(connection)
             return engine
         if self._url.database:
-            Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
+            file = Path(self._url.database)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch(mode=0o600)  # credentials are in it; a file that is there stays as its owner has it
         engine = sa.create_engine(self._url, poolclass=self._pool, connect_args={"timeout": BUSY_SECONDS})
         # The driver begins a transaction at the first write only, and then what was read before may be out of date.
         sa.event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))

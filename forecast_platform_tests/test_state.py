@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -36,6 +37,16 @@ def test_counts_of_several_threads_add_up(state_url: str):
         thread.join()
     with State(state_url).transaction() as connection:
         assert connection.execute(sa.select(changed_days.c.generation)).scalar() == 20
+
+
+def test_only_its_owner_reads_a_file_of_credentials(tmp_path: Path):
+    files = tmp_path / "new.db", tmp_path / "shared.db"
+    files[1].touch()
+    files[1].chmod(0o660)
+    for file in files:
+        with State(f"sqlite:///{file}").transaction():
+            pass
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600, 0o660]
 
 
 def test_what_a_failed_transaction_wrote_is_gone(state_url: str):

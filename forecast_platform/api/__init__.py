@@ -17,4 +17,8 @@ endpoint:
    gives JSON without NaN, with ETag and Cache-Control.
 5. Tests: ``forecast_platform_tests/api`` has one loaded shop in either warehouse (``served``) and ``client(...)``; the
    matrix of wrong credentials and the checks of the OpenAPI find a new route by themselves.
+
+Credentials: ``keys`` of systems, ``users`` with ``passwords`` who are given ``sessions``, tokens of other ``issuers``;
+all of them come to a ``principal``. How failed sign-ins are slowed is in ``attempts``, how many requests one may send
+in ``rates``.
 """

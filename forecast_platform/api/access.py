@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import Depends, Request
@@ -21,10 +21,13 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
-from forecast_platform.api.keys import PREFIX, Keys, Scope
+from forecast_platform.api.keys import PREFIX, Keys
 from forecast_platform.api.platform import Platform
+from forecast_platform.api.principal import Authenticator, Principal, Refused, bearer_token
 from forecast_platform.api.problems import Problem, as_problem, problem_response
+from forecast_platform.api.rates import Rates
 from forecast_platform.api.reading import TenantReading
+from forecast_platform.api.scopes import Scope
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.settings import SettingsError
 
@@ -36,39 +39,14 @@ PUBLIC_PATHS = frozenset(
 """Paths that need no credential of a tenant. (``/metrics`` has a token of its own, a webhook the signature of its
 sender.)"""
 
+PUBLIC_OPERATIONS = frozenset({("POST", "/api/v1/sessions")})
+"""Methods that need none where others of their path do: who signs in has none yet."""
+
 REMEMBERED_SECONDS = 2.0
 """How long a credential that was found valid is taken for valid: that long one that was disabled still works."""
 
 REMEMBERED = 10_000
 """Credentials that are remembered at once; the oldest are forgotten first."""
-
-
-@dataclass(frozen=True)
-class Principal:
-    """Who is asking. A credential belongs to one tenant.
-
-    Attributes:
-        subject: who it is, for logs and records: ``key <id>``, or ``user <name>``.
-    """
-
-    tenant: str
-    scopes: frozenset[Scope]
-    subject: str
-
-
-class Refused(Exception):
-    """The credential is of a known kind and not valid. The message is for the log; the caller is not told why."""
-
-
-class Authenticator(Protocol):
-    """A kind of credential."""
-
-    def authenticate(self, headers: Headers) -> Principal | None:
-        """Who sent these headers; ``None`` where they carry no credential of this kind. May wait for a database.
-
-        Raises:
-            Refused: they carry one, and it is not valid.
-        """
 
 
 class KeyAuthenticator:
@@ -84,13 +62,7 @@ class KeyAuthenticator:
         key = self._keys.verify(given, datetime.now(UTC))
         if key is None:
             raise Refused(f"key {given[: len(PREFIX) + 10]!r} is unknown, expired or disabled")
-        return Principal(key.tenant, key.scopes, f"key {key.key_id}")
-
-
-def bearer_token(headers: Headers) -> str | None:
-    """What follows ``Bearer`` in ``Authorization``; ``None`` where it says anything else."""
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+        return Principal(key.tenant, key.scopes, f"key {key.key_id}", expires_at=key.expires_at)
 
 
 class Gate:
@@ -107,18 +79,36 @@ class Gate:
         Raises:
             Refused: nobody whom an authenticator knows.
         """
-        carried = tuple(headers.get(name) for name in ("authorization", "x-api-key", "cookie"))
+        carried = _carried(headers)
         if carried == (None, None, None):
             raise Refused("no credential")
         found = self._found.get(carried)
         if found is not None and found[0] > time.monotonic():
             return found[1]
         principal = await anyio.to_thread.run_sync(self._ask, headers)
-        self._found[carried] = (time.monotonic() + self._seconds, principal)
+        self._found[carried] = (time.monotonic() + self._remembered(principal), principal)
         self._found.move_to_end(carried)
         while len(self._found) > REMEMBERED:
             self._found.popitem(last=False)
         return principal
+
+    async def knows(self, headers: Headers) -> bool:
+        """Whether the credential is good still."""
+        try:
+            await self.principal(headers)
+        except Refused:
+            return False
+        return True
+
+    def forget(self, headers: Headers) -> None:
+        """Look at this credential afresh the next time."""
+        self._found.pop(_carried(headers), None)
+
+    def _remembered(self, principal: Principal) -> float:
+        """For how many seconds: not beyond the credential's own end."""
+        if principal.expires_at is None:
+            return self._seconds
+        return min(self._seconds, (principal.expires_at - datetime.now(UTC)).total_seconds())
 
     def _ask(self, headers: Headers) -> Principal:
         for each in self._authenticators:
@@ -128,18 +118,29 @@ class Gate:
         raise Refused("no credential of a known kind")
 
 
-class Access:
-    """Lets nothing in without a valid credential but what is public."""
+def _carried(headers: Headers) -> tuple[str | None, ...]:
+    """Everything of a request's headers that a credential may be in."""
+    return tuple(headers.get(name) for name in ("authorization", "x-api-key", "cookie"))
 
-    def __init__(self, app: ASGIApp, *, gate: Gate, public: frozenset[str] = PUBLIC_PATHS) -> None:
-        self._app, self._gate, self._public = app, gate, public
+
+def is_public(method: str, path: str) -> bool:
+    """Whether nobody has to say who is asking."""
+    return path in PUBLIC_PATHS or (method, path) in PUBLIC_OPERATIONS
+
+
+class Access:
+    """Lets nothing in without a valid credential but what is public, and of each credential what its rate allows."""
+
+    def __init__(self, app: ASGIApp, *, gate: Gate, rates: Rates) -> None:
+        self._app, self._gate, self._rates = app, gate, rates
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self._public:
+        if scope["type"] != "http" or is_public(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return
         try:
-            scope["principal"] = await self._gate.principal(Headers(scope=scope))
+            principal = scope["principal"] = await self._gate.principal(Headers(scope=scope))
+            await self._rates.spend(f"{principal.tenant} {principal.subject}", tenant=principal.tenant)
         except Exception as error:
             response = problem_response(_answered(error, scope), path=scope["path"], request_id=scope.get("request_id"))
             await response(scope, receive, send)
@@ -219,9 +220,15 @@ async def tenant_access(request: Request, principal: Annotated[Principal, Depend
 Here = Annotated[TenantAccess, Depends(tenant_access)]
 
 
-def unguarded(routes: Sequence[Any], public: frozenset[str] = PUBLIC_PATHS) -> list[str]:
+def unguarded(routes: Sequence[Any]) -> list[str]:
     """Paths of routes that demand no scope and are not public: there must be none."""
-    return [route.path for route in routes if route.path not in public and not any(map(_is_scope, _calls(route)))]
+    return [route.path for route in routes if not _all_public(route) and not any(map(_is_scope, _calls(route)))]
+
+
+def _all_public(route: Any) -> bool:
+    """Whether each method of a route is public. (A mount names none: its path says it.)"""
+    methods = getattr(route, "methods", None)
+    return all(is_public(each, route.path) for each in methods) if methods else route.path in PUBLIC_PATHS
 
 
 def _is_scope(call: Callable[..., Any] | None) -> bool:

@@ -19,25 +19,27 @@ from forecast_platform import logs
 from forecast_platform import settings as platform_settings
 from forecast_platform.api import problems
 from forecast_platform.api.access import (
-    PUBLIC_PATHS,
     REMEMBERED_SECONDS,
     Access,
-    Authenticator,
     Gate,
     KeyAuthenticator,
+    is_public,
     unguarded,
 )
 from forecast_platform.api.dashboard import Dashboard
 from forecast_platform.api.edge import Bounded, Observed
 from forecast_platform.api.hot import HotForecasts
+from forecast_platform.api.issuers import Issuer
 from forecast_platform.api.metrics import Metrics
 from forecast_platform.api.platform import Platform
 from forecast_platform.api.platform_figures import PlatformFigures
+from forecast_platform.api.principal import Authenticator
 from forecast_platform.api.problems import ProblemDetails
 from forecast_platform.api.reading.latest import LatestForecasts
 from forecast_platform.api.routes import ROUTERS
 from forecast_platform.api.routing import API, incomplete
 from forecast_platform.api.slashes import EncodedSlashes
+from forecast_platform.api.tokens import JwtAuthenticator
 from forecast_platform.api.watching import watching
 from forecast_platform.settings import Settings
 
@@ -87,13 +89,14 @@ def create_app(
     app.state.platform, app.state.metrics = platform, metrics
     app.state.figures = PlatformFigures(platform)
     app.state.latest = LatestForecasts(platform.readings)
+    app.state.gate = Gate(authenticators(platform), remembered_seconds=remembered_seconds)
     for router in ROUTERS:
         app.include_router(router)
     problems.install(app)
     # The last that is added is the outermost.
     app.add_middleware(EncodedSlashes)
     app.add_middleware(HotForecasts, platform=platform, latest=app.state.latest)
-    app.add_middleware(Access, gate=Gate(authenticators(platform), remembered_seconds=remembered_seconds))
+    app.add_middleware(Access, gate=app.state.gate, rates=platform.rates)
     app.add_middleware(Dashboard)
     app.add_middleware(Bounded, most=settings.api_body_bytes)
     _allow_origins(app, settings)
@@ -105,7 +108,8 @@ def create_app(
 
 def authenticators(platform: Platform) -> list[Authenticator]:
     """The kinds of credentials, in the order in which they are asked."""
-    return [KeyAuthenticator(platform.keys)]
+    others = [] if platform.settings.api_jwt_issuer is None else [Issuer(platform.settings)]
+    return [KeyAuthenticator(platform.keys), JwtAuthenticator(platform.sessions, *others)]
 
 
 def from_environment() -> FastAPI:
@@ -136,8 +140,8 @@ def _require_whole(app: FastAPI) -> None:
     open_ones, lacking = unguarded(routes), incomplete(routes)
     if open_ones or lacking:
         raise RuntimeError(
-            f"routes that demand no scope and are not in access.PUBLIC_PATHS: {open_ones}; without an operation_id of"
-            f" their own, a summary or a docstring: {lacking}"
+            f"routes that demand no scope and are not public in access: {open_ones}; without an operation_id of their"
+            f" own, a summary or a docstring: {lacking}"
         )
 
 
@@ -149,12 +153,16 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             ref_template="#/components/schemas/{model}"
         )
         components["securitySchemes"] = {
-            "bearer": {"type": "http", "scheme": "bearer", "description": "An API key or a token."},
+            "bearer": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "An API key, or a token of a session or of your own issuer.",
+            },
             "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
         }
         for path, operations in schema["paths"].items():
-            for operation in operations.values():
-                operation["security"] = [] if path in PUBLIC_PATHS else [{"bearer": []}, {"key": []}]
+            for method, operation in operations.items():
+                operation["security"] = [] if is_public(method.upper(), path) else [{"bearer": []}, {"key": []}]
                 for parameter in operation.get("parameters", ()):
                     parameter["schema"] = _as_sent(parameter["schema"])
                 responses = operation["responses"]

@@ -11,12 +11,17 @@ from collections.abc import Callable
 from datetime import date
 from functools import cached_property
 
+import anyio
 import dagster as dg
 
+from forecast_platform.api.attempts import Attempts
 from forecast_platform.api.jobs import JobDesk
 from forecast_platform.api.keys import Keys
+from forecast_platform.api.rates import Rate, Rates
 from forecast_platform.api.reading import Readings
+from forecast_platform.api.sessions import Sessions, signing_secret
 from forecast_platform.api.shopify import Shops
+from forecast_platform.api.users import Users
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.jobs.events import Events
 from forecast_platform.settings import Settings, SettingsError, variables
@@ -26,18 +31,33 @@ log = logging.getLogger(__name__)
 
 TODAY_SECONDS = 5.0
 
+SIGN_INS = Rate(requests=120, seconds=60.0)
+"""Of one address, those that succeed among them: each costs a hash that is slow on purpose."""
+
+HASHES_AT_ONCE = 2
+"""Passwords that a process looks at side by side: each takes 19 MiB and a processor for a twentieth of a second."""
+
 
 class Platform:
     """Built once a process; opens nothing until it is asked.
 
     Args:
         dagster: gives Dagster's instance; ``None`` where this process knows of none.
+
+    Raises:
+        SettingsError: it is to sign what it gives out, and has no secret.
     """
 
     def __init__(self, settings: Settings, *, dagster: Callable[[], dg.DagsterInstance] | None = None) -> None:
         self.settings = settings
         self.state = State(settings.state_url, pooled=True)
         self.keys = Keys(self.state)
+        self.users = Users(self.state)
+        self.attempts = Attempts(self.state)
+        self.sessions = Sessions(self.state, signing_secret(settings), minutes=settings.api_session_minutes)
+        self.hashing = anyio.CapacityLimiter(HASHES_AT_ONCE)
+        self.rates = Rates(self.state, Rate.of(settings.api_rate, settings.api_burst))
+        self.sign_ins = Rates(self.state, SIGN_INS)
         self.readings = Readings(settings)
         self.events = Events(self.state)
         self.jobs = JobDesk(self.state, self.readings, dagster)

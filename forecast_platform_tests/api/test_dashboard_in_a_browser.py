@@ -13,6 +13,8 @@ import httpx
 import pytest
 
 from forecast_platform.api.keys import Keys, Scope
+from forecast_platform.api.scopes import Role
+from forecast_platform.api.users import Users
 from forecast_platform.state import State
 from forecast_platform_tests.api.conftest import LAST_ORIGIN, SETTINGS, Served, in_days
 from forecast_platform_tests.api.servers import Server
@@ -106,10 +108,13 @@ def focused(page: Page) -> str:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_signing_in_and_out_by_keyboard(page: Page, server: Server, key: str, width: int):
     page.open(f"{server.url}/#/skus/{quote(SKU)}", width=width)
-    page.wait_for("document.activeElement.id === 'key'")
+    page.wait_for("document.activeElement.id === 'name'")
+    page.tab_to("summary")
+    page.press("Enter", "Tab")
+    assert page.evaluate("document.activeElement.id") == "key"
     page.write("fp_aaaaaaaaaa_" + "A" * 43)
     page.press("Enter")
-    assert "unknown, expired or disabled" in page.wait_for("document.querySelector('[role=alert]').innerText")
+    assert "unknown, expired or disabled" in page.wait_for("document.querySelector('details [role=alert]').innerText")
     assert page.evaluate("sessionStorage.length") == 0 and page.complaints and page.requested
     page.complaints.clear()
     page.evaluate("document.querySelector('#key').select()")
@@ -121,9 +126,68 @@ def test_signing_in_and_out_by_keyboard(page: Page, server: Server, key: str, wi
     page.press("Shift+Tab")
     assert focused(page) == "Sign out"
     page.press("Enter")
-    page.wait_for("document.activeElement.id === 'key'")
+    page.wait_for("document.activeElement.id === 'name'")
     assert page.evaluate("sessionStorage.length") == 0
     assert page.evaluate("document.querySelectorAll('section').length") == 1, "no figure stays on the page"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_signing_in_by_password_changing_it_and_signing_out_by_keyboard(
+    page: Page, server: Server, loaded_duckdb: Served, own: Path, width: int
+):
+    first, second = "correct horse battery", "a stapler of another colour"
+    users = Users(State(f"sqlite:///{own / 'state.db'}"))
+    name = users.create(loaded_duckdb.tenant, f"ann.{width}@shop", role=Role.PLANNER, password=first).name
+
+    def sign_in(password: str) -> None:
+        page.wait_for("document.activeElement.id === 'name'")
+        page.write(name.upper())
+        page.press("Tab")
+        page.write(password)
+        page.press("Enter")
+
+    page.open(f"{server.url}/#/settings", width=width)
+    sign_in("wrong horse battery")
+    assert "name and password are not right" in page.wait_for("document.querySelector('[role=alert]').innerText")
+    assert page.evaluate("document.activeElement.id") == "password" and page.evaluate("sessionStorage.length") == 0
+    page.write(first)  # over what is selected
+    page.press("Enter")
+    page.wait_for(f"{READY} && document.querySelectorAll('.facts').length === 3")
+    said = text_of(page, "main")
+    assert name in said and "planner" in said and "read, send sales and stock" in said
+    assert f"{SETTINGS['horizon']} days" in said and "95 % of order cycles" in said
+
+    def change(old: str, new: str, again: str) -> str:
+        page.evaluate("document.querySelector('h1').focus()")
+        for text in (old, new, again):
+            page.tab_to("input[type=password]")
+            page.evaluate("document.activeElement.select()")
+            page.write(text)
+        page.evaluate("document.querySelector('[role=alert]').replaceChildren()")
+        page.press("Enter")
+        return page.wait_for("document.querySelector('[role=alert]').innerText")
+
+    assert "differ" in change(first, second, second[1:])
+    assert "must not hold the name" in change(first, f"{name} {name}", f"{name} {name}")
+    assert "old password is not right" in change(second, second, second)
+    assert "is changed" in change(first, second, second)
+    assert page.evaluate("[...document.querySelectorAll('input[type=password]')].map(each => each.value)") == [""] * 3
+    assert page.complaints, "Chromium tells of each answer that is a refusal"
+    page.complaints.clear()
+    page.evaluate("location.hash = '/skus'")
+    page.wait_for(f"{READY} && document.querySelector('tbody')")
+    token = page.evaluate("sessionStorage.getItem('forecast-platform credential')")
+    page.evaluate("location.hash = '/settings'")
+    page.wait_for(f"{READY} && document.querySelectorAll('.facts').length === 3")
+    page.tab_to("main button")
+    assert focused(page) == "Sign out"
+    page.press("Enter")
+    page.wait_for("document.activeElement.id === 'name'")
+    assert page.evaluate("sessionStorage.length") == 0
+    refused = httpx.get(f"{server.url}/api/v1/me", headers={"Authorization": f"Bearer {token}"})
+    assert refused.status_code == 401, "the session is over, not only forgotten by the page"
+    sign_in(second)
+    page.wait_for(f"{READY} && document.querySelector('h1').innerText === 'Settings'")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -279,7 +343,7 @@ def test_a_job_is_asked_for_watched_and_cancelled_by_keyboard(show: Callable[...
 
 
 ADDRESSES = (
-    "/", "/skus", f"/skus/{quote(SKU)}", f"/skus/{quote(AWKWARD, safe='')}", "/skus/none", "/upload", "/jobs",
+    "/", "/skus", f"/skus/{quote(SKU)}", f"/skus/{quote(AWKWARD, safe='')}", "/skus/none", "/upload", "/jobs", "/settings",
     "/nowhere",
 )  # fmt: skip
 
@@ -308,7 +372,8 @@ def test_axe_finds_fault_where_there_is_one(show: Callable[..., Page]):
 
 def test_the_page_of_one_who_has_not_signed_in_is_clean_too(page: Page, server: Server):
     page.open(f"{server.url}/", width=390)
-    page.wait_for("document.activeElement.id === 'key'")
+    page.wait_for("document.activeElement.id === 'name'")
+    page.evaluate("document.querySelector('summary').click()")
     assert violations(page) == []
 
 

@@ -150,6 +150,16 @@ def test_there_are_no_more_listeners_than_may_be(channel: Channel, monkeypatch: 
             assert next(events) == {}
 
 
+def test_a_stream_ends_with_the_credential_that_opened_it(channel: Channel):
+    keys = Keys(State(channel.settings.state_url))
+    with channel.server() as client, listening(client) as events:
+        next(events)
+        keys.disable(channel.key.split("_")[1])
+        time.sleep(1)  # an answer that was under way is on its way
+        channel.tell(1)
+        assert not list(events), "it ends, and tells nothing more"
+
+
 def test_what_is_served_anew_is_told_once(channel: Channel):
     events = channel.events
     for moment in ("2026-02-01T02:00:00", "2026-02-01T02:00:00", "2026-02-01T01:00:00", "2026-02-02T02:00:00"):

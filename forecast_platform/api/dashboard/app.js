@@ -7,6 +7,7 @@ import { ask } from "./requests.js";
 import { searchField } from "./search.js";
 import { jobPage, jobsPage } from "./jobs.js";
 import { credential, forget } from "./session.js";
+import { settingsPage } from "./settings.js";
 import { signIn } from "./signin.js";
 import { skuPage } from "./sku.js";
 import { skusPage } from "./skus.js";
@@ -14,7 +15,7 @@ import { todayPage } from "./today.js";
 import { uploadPage } from "./upload.js";
 
 // Pages by their address after the #. `show` gives the page's heading and its parts, for what is in `at`: the path's
-// parameters, the query, who is signed in, and the signal that ends with the page. `named` pages stand in the bar.
+// parameters, the query, who is signed in, how to leave, and the signal that ends with the page. `named` pages stand in the bar.
 const mayAskForJobs = (who) => who.scopes.includes("jobs");
 const PAGES = [
   { path: /^\/$/, show: todayPage, named: "Today", address: "/" },
@@ -23,6 +24,7 @@ const PAGES = [
   { path: /^\/jobs$/, show: jobsPage, named: "Jobs", address: "/jobs", for: mayAskForJobs },
   { path: /^\/jobs\/(\w+)$/, show: jobPage, for: mayAskForJobs },
   { path: /^\/upload$/, show: uploadPage, named: "Upload", address: "/upload", for: (who) => who.scopes.includes("write") },
+  { path: /^\/settings$/, show: settingsPage, named: "Settings", address: "/settings" },
 ];
 
 const bar = document.getElementById("bar");
@@ -62,7 +64,7 @@ function askForCredential(reason) {
   bar.hidden = true;
   document.title = "Sign in · Forecasts";
   main.replaceChildren(signIn(entered, reason));
-  main.querySelector("#key").focus();
+  main.querySelector("#name").focus();
 }
 
 function entered(found) {
@@ -79,6 +81,12 @@ function leave(reason) {
   askForCredential(reason);
 }
 
+// Signing out ends a session for good; a key is only forgotten here.
+async function signOut() {
+  if (me.name) await ask("sign_out").catch(() => {});
+  leave();
+}
+
 function drawBar() {
   const named = PAGES.filter((page) => page.named && (page.for?.(me) ?? true));
   const links = named.map((page) => el("li", {}, el("a", { href: `#${page.address}` }, page.named)));
@@ -87,7 +95,7 @@ function drawBar() {
     el("nav", { "aria-label": "Pages" }, el("ul", {}, links)),
     searchField((sku) => go(skuAddress(sku)), (text) => go(`/skus?${me.plans_stock ? "q" : "sku"}=${encodeURIComponent(text)}`)),
     el("p", { class: "who", title: me.subject }, me.tenant),
-    el("button", { type: "button", class: "quiet", onclick: () => leave() }, "Sign out"));
+    el("button", { type: "button", class: "quiet", onclick: signOut }, "Sign out"));
   bar.hidden = false;
 }
 
@@ -97,7 +105,7 @@ function show() {
   const { path, query } = asked();
   const page = PAGES.find((each) => each.path.test(path) && (each.for?.(me) ?? true));
   const parameters = page ? page.path.exec(path).slice(1).map(readable) : [];
-  const at = { parameters, query, me, signal: leaving.signal, go, again: show };
+  const at = { parameters, query, me, signal: leaving.signal, go, again: show, leave: signOut };
   const { title, parts } = page ? page.show(at) : nothing();
   document.title = `${title} · Forecasts`;
   main.replaceChildren(el("h1", { tabindex: -1 }, title), ...parts.flat(Infinity).filter(Boolean));

@@ -1,7 +1,11 @@
 // Every endpoint that a page calls, by the id that the OpenAPI gives it. No other file names a path of the API.
 
 export const ENDPOINTS = {
+  sign_in: "POST /api/v1/sessions",
+  sign_out: "DELETE /api/v1/sessions",
   get_me: "GET /api/v1/me",
+  change_password: "POST /api/v1/me/password",
+  get_settings: "GET /api/v1/settings",
   find_skus: "GET /api/v1/skus",
   get_forecast: "GET /api/v1/forecasts/{sku}",
   get_history: "GET /api/v1/series/{sku}/history",

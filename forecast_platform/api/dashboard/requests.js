@@ -5,13 +5,14 @@ import { credential } from "./session.js";
 
 // What went wrong, in the API's own words.
 export class Problem extends Error {
-  constructor(status, content = {}) {
+  constructor(status, content = {}, retryAfter = null) {
     super(content.detail ?? "");
     this.status = status;
     this.title = content.title ?? "Something went wrong";
     this.detail = content.detail ?? `The server answered ${status}.`;
     this.errors = content.errors ?? [];
     this.requestId = content.request_id ?? null;
+    this.retryAfter = Number(retryAfter ?? 1);
   }
 }
 
@@ -26,7 +27,8 @@ export async function ask(name, { path = {}, query = {}, body, file, type, accep
 
 async function answered(name, { path, query, body, file, type, accept, headers, signal }) {
   const [method, template] = ENDPOINTS[name].split(" ");
-  const sent = { ...headers, Authorization: `Bearer ${credential()}`, Accept: accept ?? "application/json" };
+  const sent = { ...headers, Accept: accept ?? "application/json" };
+  if (credential()) sent.Authorization = `Bearer ${credential()}`;
   if (body !== undefined) sent["Content-Type"] = "application/json";
   if (file !== undefined) sent["Content-Type"] = type;
   let response;
@@ -39,7 +41,7 @@ async function answered(name, { path, query, body, file, type, accept, headers, 
     throw new Problem(0, AWAY);
   }
   if (response.ok) return response;
-  throw new Problem(response.status, await response.json().catch(() => ({})));
+  throw new Problem(response.status, await response.json().catch(() => ({})), response.headers.get("retry-after"));
 }
 
 export function address(template, path, query) {

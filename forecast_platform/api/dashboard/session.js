@@ -1,4 +1,4 @@
-// Who has signed in: the credential, kept for this tab only and gone with it, and what the API says of its owner.
+// The credential of who has signed in, a token or a key: kept for this tab only, and gone with it.
 
 const NAME = "forecast-platform credential";
 

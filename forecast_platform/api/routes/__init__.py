@@ -18,6 +18,8 @@ from forecast_platform.api.routes import (
     sales,
     series,
     service,
+    sessions,
+    settings,
     shopify_orders,
     skus,
     uploads,
@@ -45,6 +47,9 @@ ROUTERS = (
     jobs.router,
     events.router,
     webhooks.router,
+    sessions.public,
+    sessions.router,
     me.router,
+    settings.router,
     service.router,
 )

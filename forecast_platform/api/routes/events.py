@@ -139,6 +139,8 @@ async def _stream(request: Request, at: TenantAccess, start: int) -> AsyncIterat
     try:
         yield b"retry: 2000\n: listening\n\n"
         while time.monotonic() - begun < LONGEST_SECONDS and not await request.is_disconnected():
+            if not await request.app.state.gate.knows(request.headers):
+                return  # the credential has ended since
             for each in await to_thread.run_sync(partial(events.after, tenant, known, most=MOST_AT_ONCE)):
                 known, told = each.id, time.monotonic()
                 yield _as_text(each)
