@@ -343,8 +343,8 @@ def test_a_job_is_asked_for_watched_and_cancelled_by_keyboard(show: Callable[...
 
 
 ADDRESSES = (
-    "/", "/skus", f"/skus/{quote(SKU)}", f"/skus/{quote(AWKWARD, safe='')}", "/skus/none", "/upload", "/jobs", "/settings",
-    "/nowhere",
+    "/", "/skus", f"/skus/{quote(SKU)}", f"/skus/{quote(AWKWARD, safe='')}", "/skus/none", "/upload", "/jobs",
+    "/settings", "/nowhere",
 )  # fmt: skip
 
 
