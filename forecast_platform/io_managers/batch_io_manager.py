@@ -79,10 +79,11 @@ class BatchStreamHandler(DbTypeHandler[BatchStream]):
 
 
 class BatchIOManager(WarehouseIOManager):
-    """Appends a ``BatchStream``; loads partitions of the ledger as frames."""
+    """Appends a ``BatchStream``, so many rows at a time; loads partitions of the ledger as frames."""
 
-    def __init__(self, warehouse: Warehouse, *, start: date) -> None:
+    def __init__(self, warehouse: Warehouse, *, start: date, commit_rows: int = COMMIT_ROWS) -> None:
         super().__init__(warehouse, start=start, handlers=[BatchStreamHandler()])
+        self.commit_rows = commit_rows
 
     def handle_output(self, context: OutputContext, obj: object) -> None:
         """Append the batches of each origin, and with the last of them put the origin on record.
@@ -101,7 +102,7 @@ class BatchIOManager(WarehouseIOManager):
         days = days_of(table_slice)
         appended: dict[date, list[int | None]] = {}
         states: dict[date, PartitionState] = {}
-        for portion in _portions(obj):
+        for portion in _portions(obj, self.commit_rows):
             for origin in portion.batches:
                 if origin not in days or origin in states:
                     raise FrameRefused(
@@ -127,8 +128,8 @@ class BatchIOManager(WarehouseIOManager):
             )
 
 
-def _portions(stream: BatchStream) -> Iterator[Portion]:
-    """Batches in order, as many together as it takes to hold ``COMMIT_ROWS`` rows."""
+def _portions(stream: BatchStream, most: int) -> Iterator[Portion]:
+    """Batches in order, as many together as it takes to hold ``most`` rows."""
     waiting, rows, current = Portion(), 0, None
     for batch in stream:
         if current is not None and batch.origin_date != current:
@@ -138,7 +139,7 @@ def _portions(stream: BatchStream) -> Iterator[Portion]:
         rows += 0 if batch.rows is None else len(batch.rows)
         # Nothing here may name a batch that is committed while the next one is made.
         del batch
-        if rows >= COMMIT_ROWS:
+        if rows >= most:
             yield waiting
             waiting, rows = Portion(), 0
     if current is not None:

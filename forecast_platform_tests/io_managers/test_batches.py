@@ -1,15 +1,18 @@
 """What is made from forecasts is appended once, and again only where it differs."""
 
-from __future__ import annotations
-
+import weakref
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
 
+from forecast_platform.io_managers.batch_io_manager import BatchIOManager
 from forecast_platform.io_managers.batches import (
     Batch,
+    BatchStream,
     append_batch,
     batch_digest,
     log_batches,
@@ -19,9 +22,10 @@ from forecast_platform.io_managers.batches import (
 from forecast_platform.io_managers.columns import FrameRefused
 from forecast_platform.io_managers.reads import InputsChanged
 from forecast_platform.io_managers.warehouse import Warehouse
+from forecast_platform.partitions import BACKFILL_POLICY, daily_partitions
 from forecast_platform.tables import champions, forecast_intervals, publications
 
-ORIGIN = date(2026, 3, 1)
+ORIGIN, NEXT = date(2026, 3, 1), date(2026, 3, 2)
 
 
 def intervals(medians: dict[int, float], *, origin: date = ORIGIN) -> pd.DataFrame:
@@ -110,6 +114,52 @@ def test_the_logs_digest_of_an_origin_is_that_of_its_batches(warehouse: Warehous
             states.append(log_batches(session, "forecast_intervals", ORIGIN, run_id="r"))
     assert states[0] == states[1] != states[2]
     assert [state.rows for state in states] == [1, 1, 2]
+
+
+def appending(warehouse: Warehouse, stream: Iterator[Batch], *, commit_rows: int) -> bool:
+    """Whether a run of two origins that appends ``stream`` succeeds."""
+
+    @dg.asset(
+        key=["t", "forecast_intervals"],
+        metadata={"partition_expr": "origin_date"},
+        io_manager_key="batches",
+        partitions_def=daily_partitions(ORIGIN, "America/New_York"),
+        backfill_policy=BACKFILL_POLICY,
+    )
+    def forecast_intervals() -> BatchStream:
+        return BatchStream(stream)
+
+    manager = BatchIOManager(warehouse, start=ORIGIN, commit_rows=commit_rows)
+    job = dg.Definitions([forecast_intervals], resources={"batches": manager}).resolve_implicit_global_asset_job_def()
+    days = {"start": ORIGIN, "end": NEXT}
+    tags = {f"dagster/asset_partition_range_{end}": day.isoformat() for end, day in days.items()}
+    return job.execute_in_process(raise_on_error=False, tags=tags).success
+
+
+def test_batches_are_let_go_as_they_are_committed_and_an_origin_is_on_record_with_its_last(warehouse: Warehouse):
+    held: list[weakref.ref] = []
+    seen: list[tuple[int, list[date]]] = []
+
+    def stream(made: int) -> Iterator[Batch]:
+        parts = [(origin, model) for origin in (ORIGIN, NEXT) for model in ("linear", "naive")]
+        for number, (origin, model) in enumerate(parts):
+            if number == made:
+                raise RuntimeError("the process dies")
+            logged = warehouse.logged("forecast_intervals", ORIGIN, NEXT)
+            seen.append((len(stored(warehouse)), sorted(logged)))
+            assert all(each() is None for each in held)
+            rows = intervals({number: 4.0, number + 10: 5.0}, origin=origin)
+            held.append(weakref.ref(rows))
+            yield batch(rows, "a", origin=origin, part=model)
+            del rows
+
+    assert not appending(warehouse, stream(3), commit_rows=2)
+    # An origin is known to be whole when the next one begins. What was committed before the death is found again.
+    assert appending(warehouse, stream(4), commit_rows=2)
+    assert seen == [(0, []), (2, []), (4, []), *[(6, [ORIGIN])] * 4]
+    assert len(stored(warehouse)) == 8
+    logged = warehouse.logged("forecast_intervals", ORIGIN, NEXT)
+    assert [state.rows for _, state in sorted(logged.items())] == [4, 4]
 
 
 def published(origin: date, version: int, minute: int) -> pd.DataFrame:
