@@ -20,6 +20,7 @@ import dagster as dg
 import psycopg2
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
 
 from forecast_platform.io_managers.warehouse import Warehouse, open_warehouse
 from forecast_platform.migrations.tenants import reading_role
@@ -31,6 +32,10 @@ _made_in_memory = pytest.StashKey[str]()
 # A library that inventory formulas are compared with brings a package which has every Python import Sphinx when it
 # starts: 0.4 s of each process that a test starts. This tells it not to.
 os.environ["NO_SPHINX_JINJA2_COMPAT"] = "1"
+
+# How fast examples are made says how busy the machine is, and nothing of what is tested.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 SERVER_GIVEN = os.environ.get("TEST_POSTGRES_URL")
 

@@ -24,9 +24,12 @@ CANNOT_EXIST = {
     "create_webhook": 422,
     "post_shopify_webhook": 401,
     "post_upload": 409,
+    "sign_in": 401,
+    **dict.fromkeys(("sign_out", "change_password"), 409),
 }
 """Examples that cannot be of this shop, and their answer: ids that nobody was given, a host without an address, a
-sender who has not signed, a file where sales are events."""
+sender who has not signed, a file where sales are events, a user whom there is not, and what an agent's key, which has
+no session and no password, cannot end or change."""
 
 
 NEEDED = {("audit_forecast", "location"), ("withdraw_actual", "location")}

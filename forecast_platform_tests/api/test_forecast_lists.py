@@ -45,6 +45,8 @@ def test_pages_give_every_series_once_and_as_it_is_given_alone(client: TestClien
         names
     )
     alone = client.get(f"{LIST}/sku 1").json()["forecasts"]
+    for each in alone:
+        del each["overrides"]  # what planners expect instead stands beside the forecast of one SKU only
     assert [each for each in listed if each["sku"] == "sku 1"] == [
         {"level": "series", "sku": "sku 1", **each} for each in alone
     ]
