@@ -116,9 +116,14 @@ def _demo_users(tenant: str, settings: Settings) -> Iterator[tuple[str, Role, st
     from forecast_platform.state import State
 
     users = Users(State(settings.state_url))
+    tenants = {each.name: each.tenant for each in users.list()}
     for role in Role:
         name, password = f"{role}@{tenant}", generated()
-        if users.exists(name):
+        if tenants.get(name, tenant) != tenant:
+            raise click.ClickException(
+                f"{name} is a user of {tenants[name]} already: demo --tenant NAME is another shop"
+            )
+        if name in tenants:
             users.set_role(name, role)
             users.set_password(name, password)
             users.enable(name)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import httpx
 import pytest
 import yaml
@@ -18,8 +19,11 @@ from click.testing import CliRunner
 
 from forecast_platform import arguments
 from forecast_platform.api.scopes import Role
+from forecast_platform.api.users import Users
 from forecast_platform.cli import main
-from forecast_platform.settings import child_environment
+from forecast_platform.serve_cli import _demo_users
+from forecast_platform.settings import child_environment, load
+from forecast_platform.state import State
 
 
 @pytest.fixture
@@ -91,3 +95,12 @@ def test_what_would_keep_it_from_serving_is_told_before_the_demo_is_made(
         assert refused.exit_code == 1
         assert "no_such_package is not installed: pip install 'forecast-platform[api]'" in refused.stderr
     assert not Path(environment["FORECAST_HOME"]).exists(), "nothing was made"
+
+
+def test_the_demo_takes_no_user_of_another_tenant(tmp_path: Path):
+    settings = load({"FORECAST_STATE": f"sqlite:///{tmp_path / 'state.db'}"})
+    users = Users(State(settings.state_url))
+    ann = users.create("shop", "admin@demo", role=Role.ADMIN, password="a stapler of another colour")
+    with pytest.raises(click.ClickException, match="admin@demo is a user of shop"):
+        list(_demo_users("demo", settings))
+    assert next(each for each in users.list() if each.name == ann.name) == ann

@@ -16,8 +16,9 @@ def served_skus(served: Served) -> list[str]:
     return served.warehouse.read("select distinct sku from served_forecasts order by sku")["sku"].tolist()
 
 
-async def filled(served: Served, asked: str) -> LatestForecasts:
+async def filled(served: Served, asked: str, **others: module._Kept) -> LatestForecasts:
     latest = LatestForecasts(Readings(served.settings))
+    latest._kept |= others
     await latest.of(served.tenant, asked)
     await latest._filling[served.tenant]
     return latest
@@ -45,3 +46,9 @@ def test_no_more_is_read_ahead_than_there_is_room_for(served: Served, monkeypatc
     assert 1 <= len(kept.by_sku) < len(skus) and kept.size <= 3 * one
     # What was asked for stays, and what there was no room for is read when it is asked for.
     assert skus[0] in kept.by_sku
+
+
+def test_what_is_read_ahead_leaves_room_to_other_tenants(served: Served):
+    other = module._Kept("1", 0.0, {}, size=module.KEPT_BYTES - 1)
+    latest = asyncio.run(filled(served, served_skus(served)[0], other=other))
+    assert list(latest._kept[served.tenant].by_sku) == served_skus(served)[:1]

@@ -252,6 +252,20 @@ def test_today_may_still_be_overridden(taking: tuple[Served, FastAPI]):
         assert none.status_code == 404 and none.json()["type"].endswith("unknown-override")
 
 
+def test_a_request_that_comes_again_is_answered_as_before_though_its_day_is_over(taking: tuple[Served, FastAPI]):
+    served, app = taking
+    body = {"items": [GIVEN | {"target_date": str(TODAY)}], "reason": "r"}
+    with TestClient(app, headers={"Authorization": f"Bearer {served.key(Scope.WRITE)}"}) as client:
+        answers = []
+        for moment in (NOON, LATER):
+            with freeze_time(moment):
+                answers.append(client.post(PATH, json=body, headers={"Idempotency-Key": "of-that-day"}))
+        with freeze_time(LATER):
+            new = client.post(PATH, json=body, headers={"Idempotency-Key": "another"})
+    assert [each.status_code for each in answers] == [202, 202] and answers[0].content == answers[1].content
+    assert answers[1].headers["idempotency-replayed"] == "true" and new.status_code == 422
+
+
 def test_the_ledger_only_grows_and_a_new_warehouse_finds_all_of_it(warehouse: Warehouse, tmp_path):
     landing = Landing(tmp_path.as_uri(), "t", "UTC")
     sent = list(requests(day(0), day(3), count=6))

@@ -34,7 +34,7 @@ CHECKED_SECONDS = 0.25
 """How old the knowledge of what is served may be: so long after a publication its predecessor may still be answered."""
 
 KEPT_BYTES = 96_000_000
-"""Of one tenant and process: 50,000 series of 28 days."""
+"""Of one tenant and process: 50,000 series of 28 days. What is read ahead has so much room for all tenants together."""
 
 PAGE_ROWS = 500
 """Series that are read at once in the background: to take a page in keeps all others waiting for some milliseconds."""
@@ -156,7 +156,8 @@ class LatestForecasts:
             while page := await anyio.to_thread.run_sync(_read_page, reading, after, kept.overrides):
                 for sku, rows in page:
                     if sku not in kept.by_sku:
-                        if kept.size + sum(len(each.body) for each in rows) > KEPT_BYTES:
+                        held = sum(each.size for each in self._kept.values())
+                        if held + sum(len(each.body) for each in rows) > KEPT_BYTES:
                             return
                         self._keep(kept, sku, rows)
                 after = page[-1][0]

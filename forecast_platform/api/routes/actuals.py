@@ -7,8 +7,7 @@ the doing of the run that the sensor starts.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
@@ -26,7 +25,9 @@ from forecast_platform.api.problems import RESPONSES, Problem
 from forecast_platform.api.reading.actuals import entries, has_day, is_known
 from forecast_platform.api.routing import api_router
 from forecast_platform.api.sending import REFUSALS, RawBody, done_once
+from forecast_platform.io_managers.warehouse import Session
 from forecast_platform.posting import NoInbox, post_totals, shape_of_totals
+from forecast_platform.sources.overrides import entries as names_of_entries
 from forecast_platform.sources.shapes import EVERYWHERE, EventsActuals
 
 router = api_router(Scope.WRITE, tags=["sending"])
@@ -132,10 +133,14 @@ def post_actuals(at: Here, body: RawBody, totals: Totals, idempotency_key: Idemp
     that were in the assortment on the day have a total. For tenants whose settings say `facts: {actual_overrides:
     {kind: events}}`.
     """
-    _require_days(at, totals.items, most=_require_taken(at).limits.max_quantity)
-    given = [(each.sku, each.location, each.day, each.units) for each in totals.items]
-    author = totals.author or at.principal.subject
-    return done_once(at, "actuals", idempotency_key, body, lambda: _added(at, given, author, totals.reason))
+    most = _require_taken(at).limits.max_quantity
+
+    def added() -> tuple[int, Any]:
+        _require_days(at, totals.items, most=most)
+        given = [(each.sku, each.location, each.day, each.units) for each in totals.items]
+        return _added(at, given, totals.author or at.principal.subject, totals.reason)
+
+    return done_once(at, "actuals", idempotency_key, body, added)
 
 
 @router.delete(
@@ -162,8 +167,7 @@ def withdraw_actual(
     if not earliest <= day < today:
         raise Problem(422, "no-such-day", f"nothing was said of this day: days are {earliest} to before {today}")
     with at.reading.session() as session:
-        if not is_known(session, sku, location):
-            raise _unknown()
+        require_known(session, [(sku, location)])
     given, author = [(sku, location, day, None)], author or at.principal.subject
     named = f"{sku}\0{location}\0{day}\0{author}\0{reason}".encode()
     return done_once(at, "actuals", idempotency_key, named, lambda: _added(at, given, author, reason))
@@ -212,9 +216,8 @@ def _require_days(at: TenantAccess, totals: Sequence[Total], *, most: Decimal) -
     today = at.tenant.today()
     wrong = []
     with at.reading.session() as session:
+        require_known(session, ((each.sku, each.location) for each in totals))
         for number, each in enumerate(totals):
-            if not is_known(session, each.sku, each.location):
-                raise _unknown()
             if each.units > most:
                 wrong.append((number, f"the most units are {most}"))
             elif each.day >= today:
@@ -226,8 +229,11 @@ def _require_days(at: TenantAccess, totals: Sequence[Total], *, most: Decimal) -
         raise Problem(422, "no-such-day", f"{len(wrong)} totals were refused", extra={"errors": errors[:50]})
 
 
-def _unknown() -> Problem:
-    return Problem(404, "unknown-series", "there is no such SKU at this location; its sales come first")
+def require_known(session: Session, asked: Iterable[tuple[str, str]]) -> None:
+    """Refuse a series that there is not; each SKU and location is looked up once."""
+    for sku, location in set(asked):
+        if not is_known(session, sku, location):
+            raise Problem(404, "unknown-series", "there is no such SKU at this location; its sales come first")
 
 
 def _added(
@@ -235,10 +241,10 @@ def _added(
 ) -> tuple[int, Any]:
     from dagster._time import get_current_datetime
 
-    moment, random = int(get_current_datetime().timestamp() * 1e6), secrets.token_hex(3)
+    names = names_of_entries(get_current_datetime(), len(given))
     items = [
         {
-            "entry": f"{moment:014x}{number:04x}{random}",
+            "entry": name,
             "sku": sku,
             "location": location,
             "day": day.isoformat(),
@@ -246,7 +252,7 @@ def _added(
             "author": author,
             "reason": reason,
         }
-        for number, (sku, location, day, units) in enumerate(given)
+        for name, (sku, location, day, units) in zip(names, given, strict=True)
     ]
     receipt = post_totals(at.tenant, [{name: each[of] for name, of in FIELDS.items()} for each in items])
     if receipt.rejected:

@@ -63,9 +63,7 @@ OVER: dict[int | str, dict[str, Any]] = {409: {**RESPONSES[401], "description": 
     response_model=JobAnswer,
     responses={**UNKNOWN, **OVER, **CREATED},
 )
-def create_job(
-    request: Request, at: Here, body: RawBody, wanted: JobRequest, idempotency_key: IdempotencyKey = None
-) -> Response:
+def create_job(at: Here, body: RawBody, wanted: JobRequest, idempotency_key: IdempotencyKey = None) -> Response:
     """A forecast or backfill of a range of days, made by Dagster as one of its backfills; `Location` says where it is
     to be watched.
 
@@ -74,38 +72,7 @@ def create_job(
     the tenant's is refused. The same request under an `Idempotency-Key` asks for one job, and is answered with what
     that one was when it was asked for.
     """
-    require_days(at.tenant, wanted.first_day, wanted.last_day)
-    require_horizon(at.tenant, wanted.horizon)
-    models = require_models(at.tenant, wanted.models)
-    if wanted.skus is not None and wanted.first_series is not None:
-        raise Problem(422, "invalid-request", "skus and first_series both say which series; send one of them")
-    some = wanted.skus is not None or wanted.first_series is not None
-    if wanted.kind == "backfill" and (some or models is not None):
-        raise Problem(
-            422, "invalid-request", "facts are made of all series at once: leave skus, first_series and models out"
-        )
-    series = wanted_series(
-        at.reading,
-        wanted.first_day,
-        wanted.last_day,
-        skus=wanted.skus,
-        first_series=wanted.first_series,
-        some_models=models is not None,
-    )
-    asked = Asked(
-        kind=wanted.kind,
-        first_day=wanted.first_day,
-        last_day=wanted.last_day,
-        requested_by=at.principal.subject,
-        only_series=tuple((sku, location) for _, sku, location in series) if some else None,
-        only_models=models,
-        reason=wanted.reason,
-    )
-
-    def submitted() -> tuple[int, dict[str, Any]]:
-        return 201, _told(at, at.platform.jobs.submit(at.tenant, asked, series, now=datetime.now(UTC)))
-
-    answered = done_once(at, "jobs", idempotency_key, body, submitted)
+    answered = done_once(at, "jobs", idempotency_key, body, lambda: (201, _told(at, _submitted(at, wanted))))
     answered.headers["Location"] = f"{API}/jobs/{json.loads(answered.body)['job_id']}"
     return answered
 
@@ -238,6 +205,42 @@ def _found(at: TenantAccess, job_id: str) -> Job:
 def _looked_at(at: TenantAccess, job_id: str) -> Job:
     job, desk = _found(at, job_id), at.platform.jobs
     return desk.advance(at.tenant, job) if desk.knows_dagster else job
+
+
+def _submitted(at: TenantAccess, wanted: JobRequest) -> Job:
+    """The job that was asked for, begun.
+
+    Raises:
+        Problem: it is none that could be made.
+    """
+    require_days(at.tenant, wanted.first_day, wanted.last_day)
+    require_horizon(at.tenant, wanted.horizon)
+    models = require_models(at.tenant, wanted.models)
+    if wanted.skus is not None and wanted.first_series is not None:
+        raise Problem(422, "invalid-request", "skus and first_series both say which series; send one of them")
+    some = wanted.skus is not None or wanted.first_series is not None
+    if wanted.kind == "backfill" and (some or models is not None):
+        raise Problem(
+            422, "invalid-request", "facts are made of all series at once: leave skus, first_series and models out"
+        )
+    series = wanted_series(
+        at.reading,
+        wanted.first_day,
+        wanted.last_day,
+        skus=wanted.skus,
+        first_series=wanted.first_series,
+        some_models=models is not None,
+    )
+    asked = Asked(
+        kind=wanted.kind,
+        first_day=wanted.first_day,
+        last_day=wanted.last_day,
+        requested_by=at.principal.subject,
+        only_series=tuple((sku, location) for _, sku, location in series) if some else None,
+        only_models=models,
+        reason=wanted.reason,
+    )
+    return at.platform.jobs.submit(at.tenant, asked, series, now=datetime.now(UTC))
 
 
 def _told(at: TenantAccess, job: Job) -> dict[str, Any]:

@@ -24,8 +24,16 @@ from forecast_platform.api.paging import Cursor, Limit, page_of
 from forecast_platform.api.parameters import LONGEST_NAME, MOST_DAYS, TEXT, Location
 from forecast_platform.api.problems import RESPONSES, Problem
 from forecast_platform.api.reading import overrides as reading
-from forecast_platform.api.reading.actuals import is_known
-from forecast_platform.api.routes.actuals import ENTRY, EVERYWHERE, MOST_TOTALS, Name, Reason, Units
+from forecast_platform.api.routes.actuals import (
+    ENTRY,
+    EVERYWHERE,
+    MOST_TOTALS,
+    UNKNOWN,
+    Name,
+    Reason,
+    Units,
+    require_known,
+)
 from forecast_platform.api.routing import api_router
 from forecast_platform.api.sending import REFUSALS, RawBody, done_once
 from forecast_platform.posting import post_overrides
@@ -50,7 +58,6 @@ ACCURACY_EXAMPLE = {
     **{"wape": 0.22, "bias": 0.03, "fva_mae_published": 0.4, "fva_wape_published": 0.05, "fva_mae_naive": 0.9},
     "fva_wape_naive": 0.11,
 }
-UNKNOWN: dict[int | str, dict[str, Any]] = {404: {**RESPONSES[401], "description": "There is no such series."}}
 NONE: dict[int | str, dict[str, Any]] = {404: {**RESPONSES[401], "description": "There is no such override."}}
 SENT: dict[int | str, dict[str, Any]] = {
     202: {
@@ -175,9 +182,7 @@ def create_overrides(
     before its day began and held when it did; the newest of a series and day counts. Its author is whose credential
     this is. It is durable before the answer, and shown with the next run, which starts by itself.
     """
-    now = get_current_datetime()
-    _require_possible(at, wanted, now)
-    return done_once(at, "overrides", idempotency_key, body, lambda: _added(at, wanted, now))
+    return done_once(at, "overrides", idempotency_key, body, lambda: _added(at, wanted, get_current_datetime()))
 
 
 @reads.get(
@@ -264,9 +269,8 @@ def _require_possible(at: TenantAccess, wanted: OverrideRequest, now: datetime) 
     today = at.tenant.today()
     wrong, last = [], today + timedelta(days=MOST_DAYS)
     with at.reading.session() as session:
+        require_known(session, ((each.sku, each.location) for each in wanted.items))
         for number, each in enumerate(wanted.items):
-            if not is_known(session, each.sku, each.location):
-                raise Problem(404, "unknown-series", "there is no such SKU at this location; its sales come first")
             if each.target_date < today:
                 wrong.append((number, f"this day is over, and what it sold is known: give days from {today} on"))
             elif each.target_date > last:
@@ -277,6 +281,7 @@ def _require_possible(at: TenantAccess, wanted: OverrideRequest, now: datetime) 
 
 
 def _added(at: TenantAccess, wanted: OverrideRequest, now: datetime) -> tuple[int, Any]:
+    _require_possible(at, wanted, now)
     added = [
         Override(
             entry=entry,
