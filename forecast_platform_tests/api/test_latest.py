@@ -9,6 +9,7 @@ import pytest
 from forecast_platform.api.reading import Readings
 from forecast_platform.api.reading import latest as module
 from forecast_platform.api.reading.latest import LatestForecasts
+from forecast_platform.io_managers.warehouse import WarehouseUnavailable
 from forecast_platform_tests.api.conftest import Served
 
 
@@ -52,3 +53,39 @@ def test_what_is_read_ahead_leaves_room_to_other_tenants(served: Served):
     other = module._Kept("1", 0.0, {}, size=module.KEPT_BYTES - 1)
     latest = asyncio.run(filled(served, served_skus(served)[0], other=other))
     assert list(latest._kept[served.tenant].by_sku) == served_skus(served)[:1]
+
+
+def test_those_who_ask_a_server_that_has_just_started_wait_for_one_look(served: Served, monkeypatch):
+    looked: list[str] = []
+    monkeypatch.setattr(module, "_overrides", lambda reading: looked.append("once") or {})
+    skus = served_skus(served)
+
+    async def ask() -> list[tuple[module.Served, ...]]:
+        latest = LatestForecasts(Readings(served.settings))
+        answers = await asyncio.gather(*(latest.of(served.tenant, sku) for sku in skus * 5))
+        await latest._filling[served.tenant]
+        return answers
+
+    answers = asyncio.run(ask())
+    assert looked == ["once"] and all(answers) and answers[: len(skus)] == answers[len(skus) : 2 * len(skus)]
+
+
+def test_a_warehouse_that_was_away_is_asked_again(served: Served, monkeypatch):
+    latest, away = LatestForecasts(Readings(served.settings)), [True]
+    seen = module._overrides
+
+    def overrides(reading):
+        if away:
+            raise WarehouseUnavailable("away")
+        return seen(reading)
+
+    monkeypatch.setattr(module, "_overrides", overrides)
+
+    async def ask() -> tuple[module.Served, ...]:
+        for _ in range(2):
+            with pytest.raises(WarehouseUnavailable):
+                await latest.of(served.tenant, "sku 1")
+        away.clear()
+        return await latest.of(served.tenant, "sku 1")
+
+    assert len(asyncio.run(ask())) == 2

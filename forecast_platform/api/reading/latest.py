@@ -117,6 +117,7 @@ class LatestForecasts:
     def __init__(self, readings: Readings) -> None:
         self._readings = readings
         self._kept: dict[str, _Kept] = {}
+        self._opening: dict[str, asyncio.Task[_Kept]] = {}
         self._filling: dict[str, asyncio.Task[None]] = {}
 
     async def of(self, tenant: str, sku: str) -> tuple[Served, ...]:
@@ -136,13 +137,24 @@ class LatestForecasts:
 
     async def _current(self, tenant: str) -> _Kept:
         kept, now = self._kept.get(tenant), time.monotonic()
-        if kept is not None and now < kept.checked + CHECKED_SECONDS:
+        if kept is None:
+            # All who ask a server that has just started wait for one to look, and do not ask the database each.
+            opening = self._opening.get(tenant)
+            if opening is None:
+                opening = self._opening[tenant] = asyncio.create_task(self._looked_at(tenant))
+                opening.add_done_callback(lambda _: self._opening.pop(tenant))
+            return await asyncio.shield(opening)
+        if now < kept.checked + CHECKED_SECONDS:
             return kept
-        if kept is not None:
-            kept.checked = now  # the others go on with what there is while this one asks
-        version = await anyio.to_thread.run_sync(self._readings.of(tenant).version)
+        kept.checked = now  # the others go on with what there is while this one asks
+        return await self._looked_at(tenant)
+
+    async def _looked_at(self, tenant: str) -> _Kept:
+        """What is kept of the version that is served now."""
+        kept, now, reading = self._kept.get(tenant), time.monotonic(), self._readings.of(tenant)
+        version = await anyio.to_thread.run_sync(reading.version)
         if kept is None or kept.version != version:
-            overrides = await anyio.to_thread.run_sync(_overrides, self._readings.of(tenant))
+            overrides = await anyio.to_thread.run_sync(_overrides, reading)
             kept = self._kept[tenant] = _Kept(version, now, overrides)
             if (before := self._filling.get(tenant)) is not None:
                 before.cancel()
