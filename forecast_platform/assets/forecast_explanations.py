@@ -85,10 +85,11 @@ def _batches(context: dg.AssetExecutionContext, scope: TenantScope, first: date,
     held = PublishedForecasts(scope.warehouse, published, horizon=scope.tenant.horizon)
     for origin in days:
         panel = panels.at(origin)
-        models = published_models(published[published["origin_date"] == origin])
+        named = held.named(origin)
+        models = published_models(named)
         summary = {
             "horizon": scope.tenant.horizon,
-            "published": published_digest(published, origin),
+            "published": published_digest(named),
             "models": {f"{name} {spec}": _seen(panel, model, scope) for (name, spec), model in models.items()},
         }
         digest = batch_digest(NAME, origin, "", CODE_VERSION, summary)

@@ -99,12 +99,12 @@ def _batches(context: dg.AssetExecutionContext, scope: TenantScope, first: date,
     panels = None if method == BOTTOM_UP else read_panels(context, scope, first, last)
     held = PublishedForecasts(scope.warehouse, published, horizon=scope.tenant.horizon)
     for origin in days:
-        named = published[published["origin_date"] == origin]
+        named = held.named(origin)
         category = category_of(named["sku"].to_numpy(), named["location"].to_numpy(), items, as_of=origin)
         summary = {
             "method": method,
             "horizon": scope.tenant.horizon,
-            "published": published_digest(published, origin),
+            "published": published_digest(named),
             "categories": combine(*category),
         }
         panel = None if panels is None else _panel_of(panels, named, origin)

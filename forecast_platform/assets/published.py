@@ -35,7 +35,7 @@ class Published:
     Attributes:
         series: n, sorted by SKU and location; categories are not known here.
         model, spec, version_id: n; what was published of each.
-        mean: n x H units; ``status``: n x H texts.
+        mean: n x H units.
     """
 
     origin: date
@@ -44,7 +44,6 @@ class Published:
     spec: np.ndarray
     version_id: np.ndarray
     mean: np.ndarray
-    status: np.ndarray
 
 
 def published_series(session: Session, first: date, last: date) -> pd.DataFrame:
@@ -55,9 +54,10 @@ def published_series(session: Session, first: date, last: date) -> pd.DataFrame:
     return rows.sort_values(["origin_date", "sku", "location"], kind="stable", ignore_index=True)
 
 
-def published_digest(rows: pd.DataFrame, origin: date) -> str:
-    """Digest of which version was published for which series: it decides the forecasts, as versions never change."""
-    names = rows.loc[rows["origin_date"] == origin, ["sku", "location", "digest"]].astype(str)
+def published_digest(rows: pd.DataFrame) -> str:
+    """Digest of which version was published for which series of an origin: it decides the forecasts, as versions never
+    change."""
+    names = rows[["sku", "location", "digest"]].astype(str)
     return frame_digest(names, key=["sku", "location"]) if len(names) else EMPTY
 
 
@@ -71,10 +71,14 @@ class PublishedForecasts:
 
     def __init__(self, warehouse: Warehouse, rows: pd.DataFrame, *, horizon: int) -> None:
         self._warehouse = warehouse
-        self._rows = rows
         self._horizon = horizon
-        self._origins: list[date] = sorted(set(rows["origin_date"]))
+        self._none = rows.iloc[:0]
+        self._named: dict[date, pd.DataFrame] = dict(iter(rows.groupby("origin_date", sort=True)))
         self._read: dict[date, Published] = {}
+
+    def named(self, origin: date) -> pd.DataFrame:
+        """The rows of one origin."""
+        return self._named.get(origin, self._none)
 
     def at(self, origin: date) -> Published:
         """Those of one origin. Ask in order of origin: what was read before it is forgotten.
@@ -83,28 +87,29 @@ class PublishedForecasts:
             ValueError: see ``published_at``.
         """
         if origin not in self._read:
-            following = [each for each in self._origins if each >= origin]
-            most = max(1, ROWS_AT_ONCE // max(1, len(self._rows) // max(1, len(self._origins)) * self._horizon))
+            following = [each for each in self._named if each >= origin]
+            average = sum(map(len, self._named.values())) // max(1, len(self._named))
+            most = max(1, ROWS_AT_ONCE // max(1, average * self._horizon))
             with self._warehouse.reading() as session:
                 stretch = dict.fromkeys([origin, *following[:most]])
                 session.recall(stretch, "forecasts")
-                self._read = {each: published_at(session, self._rows, each, horizon=self._horizon) for each in stretch}
+                self._read = {
+                    each: published_at(session, self.named(each), each, horizon=self._horizon) for each in stretch
+                }
         return self._read[origin]
 
 
 def published_at(session: Session, rows: pd.DataFrame, origin: date, *, horizon: int) -> Published:
-    """The forecasts that ``rows`` of ``published_series`` name, those of one origin.
+    """The forecasts that ``rows`` of ``published_series`` name, all of one origin.
 
     Raises:
         ValueError: a published version does not hold its series' forecast of every day; the ledger is damaged.
     """
-    here = rows[rows["origin_date"] == origin]
-    ids, versions = here["series_id"].to_numpy(dtype=np.int64), here["version_id"].to_numpy(dtype=np.int64)
-    mean = np.full((len(here), horizon), np.nan)
-    status = np.full((len(here), horizon), "", dtype=object)
+    ids, versions = rows["series_id"].to_numpy(dtype=np.int64), rows["version_id"].to_numpy(dtype=np.int64)
+    mean = np.full((len(rows), horizon), np.nan)
     f = tables.forecasts.c
     held = session.arrow(
-        sa.select(f.version_id, f.series_id, f.horizon, f.mean, f.status).where(
+        sa.select(f.version_id, f.series_id, f.horizon, f.mean).where(
             f.origin_date == origin, f.version_id.in_(sorted(set(versions.tolist()))), f.horizon <= horizon
         )
     )
@@ -115,20 +120,18 @@ def published_at(session: Session, rows: pd.DataFrame, origin: date, *, horizon:
     found = wanted[order[place]] == key if len(wanted) else np.zeros(0, dtype=bool)
     row, column = order[place[found]], held["horizon"].to_numpy()[found].astype(np.intp) - 1
     mean[row, column] = held["mean"].to_numpy()[found]
-    status[row, column] = held["status"].to_numpy(zero_copy_only=False)[found]
     if np.isnan(mean).any():
-        lost = here.loc[np.isnan(mean).any(axis=1)].iloc[0]
+        lost = rows.loc[np.isnan(mean).any(axis=1)].iloc[0]
         raise ValueError(
             f"forecasts: version {lost['version_id']} of {origin} does not hold days 1 to {horizon} of"
             f" {lost['sku']} at {lost['location']}, which it is published for"
         )
-    sku, location = here["sku"].to_numpy(dtype=object), here["location"].to_numpy(dtype=object)
+    sku, location = rows["sku"].to_numpy(dtype=object), rows["location"].to_numpy(dtype=object)
     return Published(
         origin=origin,
-        series=SeriesIndex(ids.astype(np.int32), sku, location, np.full(len(here), "", dtype=object)),
-        model=here["model"].to_numpy(dtype=object),
-        spec=here["model_spec"].to_numpy(dtype=object),
+        series=SeriesIndex(ids.astype(np.int32), sku, location, np.full(len(rows), "", dtype=object)),
+        model=rows["model"].to_numpy(dtype=object),
+        spec=rows["model_spec"].to_numpy(dtype=object),
         version_id=versions.astype(np.int32),
         mean=mean,
-        status=status,
     )

@@ -90,10 +90,11 @@ def _batches(context: dg.AssetExecutionContext, scope: TenantScope, first: date,
             published = published_series(session, origins[0], origins[-1])
             fractions = fractional_days(session, scope, origins)
             recorded = recorded_batches(session, NAME, origins[0], origins[-1])
-        summaries = {origin: _summary(scope, logged, published, fractions, origin) for origin in origins}
+        held = PublishedForecasts(scope.warehouse, published, horizon=scope.tenant.horizon)
+        summaries = {origin: _summary(scope, logged, held.named(origin), fractions, origin) for origin in origins}
         digests = {origin: batch_digest(NAME, origin, "", CODE_VERSION, summaries[origin]) for origin in origins}
         wanted = [origin for origin in origins if not recorded.holds(origin, "", digests[origin])]
-        past, held = None, PublishedForecasts(scope.warehouse, published, horizon=scope.tenant.horizon)
+        past = None
         for origin in origins:
             rows = None
             if origin in wanted:
@@ -107,14 +108,13 @@ def _batches(context: dg.AssetExecutionContext, scope: TenantScope, first: date,
 def _summary(
     scope: TenantScope,
     logged: dict[str, dict[date, str]],
-    published: pd.DataFrame,
+    named: pd.DataFrame,
     fractions: pd.DataFrame,
     origin: date,
 ) -> dict[str, object]:
-    """Everything that decides an origin's rows."""
+    """Everything that decides an origin's rows; ``named``: what is published of it."""
     tenant = scope.tenant
-    here = published[published["origin_date"] == origin]
-    parted = here[here["series_id"].isin(sold_in_parts(fractions, origin, tenant.training_window))]
+    parted = named[named["series_id"].isin(sold_in_parts(fractions, origin, tenant.training_window))]
 
     def over(asset: str, back: int) -> str:
         days = days_between(origin - timedelta(days=back), origin)
@@ -124,7 +124,7 @@ def _summary(
     return {
         "horizon": tenant.horizon,
         "calibration_window": tenant.calibration_window,
-        "published": published_digest(published, origin),
+        "published": published_digest(named),
         "in_parts": combine(*parted["sku"], *parted["location"]),
         "demand_classes": over("demand_classes", 0),
         "forecast_errors": over("forecast_errors", tenant.calibration_window - 1),

@@ -67,35 +67,34 @@ def publish(warehouse: Warehouse, origin: date, versions: dict[int, int], inputs
         append_batch(session, tables.publications, Batch(origin, "", "1", {}, f"{origin} {inputs}", rows))
 
 
-def read(warehouse: Warehouse, horizon: int = 2) -> tuple[pd.DataFrame, PublishedForecasts]:
+def read(warehouse: Warehouse, horizon: int = 2) -> PublishedForecasts:
     with warehouse.reading() as session:
         rows = published_series(session, BEFORE, ORIGIN)
-    return rows, PublishedForecasts(warehouse, rows, horizon=horizon)
+    return PublishedForecasts(warehouse, rows, horizon=horizon)
 
 
 def test_the_newest_publication_of_each_series_is_read_in_order_of_names(ledger: Warehouse):
     publish(ledger, BEFORE, {1: 1, 2: 1, 3: 1}, "first")
     publish(ledger, ORIGIN, {1: 2, 2: 2, 3: 2}, "first")
-    rows, forecasts = read(ledger)
-    then = published_digest(rows, ORIGIN)
+    then = published_digest(read(ledger).named(ORIGIN))
     publish(ledger, ORIGIN, {1: 3}, "second")
-    rows, forecasts = read(ledger)
-    assert published_digest(rows, ORIGIN) != then and published_digest(rows, date(2026, 3, 9)) != then
+    forecasts = read(ledger)
+    assert published_digest(forecasts.named(ORIGIN)) != then != published_digest(forecasts.named(date(2026, 3, 9)))
     found = forecasts.at(ORIGIN)
     names = list(zip(found.series.sku, found.series.location, strict=True))
     assert names == [("a", "north"), ("a", "south"), ("b", "north")]
     assert found.model.tolist() == ["naive", "naive", "linear"] and found.version_id.tolist() == [2, 2, 3]
     assert found.spec.tolist() == ["naive()", "naive()", "linear()"]
-    assert found.mean.tolist() == [[23.0, 23.0], [22.0, 22.0], [31.0, 31.0]] and (found.status == "model").all()
+    assert found.mean.tolist() == [[23.0, 23.0], [22.0, 22.0], [31.0, 31.0]]
     assert forecasts.at(BEFORE).mean[:, 0].tolist() == [13.0, 12.0, 11.0]
 
 
 def test_an_origin_without_publications_is_empty_and_a_damaged_ledger_an_error(ledger: Warehouse):
-    rows, forecasts = read(ledger)
-    assert rows.empty and forecasts.at(ORIGIN).mean.shape == (0, 2)
+    forecasts = read(ledger)
+    assert forecasts.named(ORIGIN).empty and forecasts.at(ORIGIN).mean.shape == (0, 2)
     publish(ledger, ORIGIN, {1: 2}, "first")
-    _, longer = read(ledger, horizon=3)
+    longer = read(ledger, horizon=3)
     with pytest.raises(ValueError, match="version 2 of 2026-03-02 does not hold days 1 to 3 of b at north"):
         longer.at(ORIGIN)
-    _, whole = read(ledger)
+    whole = read(ledger)
     assert np.array_equal(whole.at(ORIGIN).mean, [[21.0, 21.0]])
