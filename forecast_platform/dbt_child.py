@@ -23,6 +23,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
+from pathlib import Path
 from typing import Any, NoReturn
 
 from forecast_platform import settings
@@ -223,8 +224,8 @@ def _retry_connections() -> None:
 
     connect = LocalEnvironment.initialize_db
 
-    def connect_when_free(*args: Any, **options: Any) -> Any:
-        return retry_while_locked(lambda: connect(*args, **options))
+    def connect_when_free(credentials: Any, *args: Any, **options: Any) -> Any:
+        return retry_while_locked(Path(credentials.path), lambda: connect(credentials, *args, **options))
 
     LocalEnvironment.initialize_db = staticmethod(connect_when_free)
 

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast_platform.digest import EMPTY, combine, digests_by_day, frame_digest, in_order, table_digest
+from forecast_platform import digest
+from forecast_platform.digest import EMPTY, all_differ, combine, digests_by_day, frame_digest, in_order, table_digest
 
 FRAME = pd.DataFrame(
     {
@@ -121,6 +122,16 @@ def test_order_is_told_as_sorting_tells_it(pairs: list[tuple[int, date]]):
         )
         assert in_order(table, ("id", "day")) == (rows == sorted(rows))
         assert in_order(table, ("id", "day"), strictly=True) == (rows == sorted(set(rows)))
+
+
+@given(st.lists(st.integers(0, 40), max_size=12), st.sampled_from([1, 1000]))
+def test_keys_are_told_apart_and_sorted_whether_dense_or_not(keys: list[int], apart: int):
+    numbers = np.array(keys, dtype=np.int64) * apart
+    numbers -= numbers.min(initial=0)
+    assert all_differ(numbers) == (len(set(keys)) == len(keys))
+    table = pa.table({"id": pa.array(numbers), "was": pa.array(np.arange(len(keys)))})
+    ordered = digest._sorted(table, ["id"])
+    assert ordered["was"].to_pylist() == np.argsort(numbers, kind="stable").tolist()
 
 
 def test_order_of_texts_and_nulls_is_not_told():

@@ -17,8 +17,8 @@ import numpy as np
 
 from forecast_platform.assets.scope import JOB_TAG, TenantScope
 from forecast_platform.forecasting import ModelForecast, ModelSpec
+from forecast_platform.forecasting.array_digests import digest_of
 from forecast_platform.forecasting.panel import SeriesIndex
-from forecast_platform.forecasting.versions import digest_of
 from forecast_platform.jobs.record import Jobs
 from forecast_platform.jobs.states import Status
 

@@ -11,10 +11,11 @@ import json
 from dataclasses import dataclass
 from datetime import date
 
+from forecast_platform.forecasting.array_digests import digest_of
 from forecast_platform.forecasting.context import PanelContext
 from forecast_platform.forecasting.models import ModelSpec
 from forecast_platform.forecasting.panel import Panel
-from forecast_platform.forecasting.versions import digest_of, learned_inputs
+from forecast_platform.forecasting.versions import learned_inputs
 
 
 def refit_day(day: date, every: int) -> date:

@@ -64,7 +64,8 @@ class ModelForecast:
         )
 
     def frame(self) -> pd.DataFrame:
-        """The forecasts as rows: ``series_id``, ``horizon``, ``mean``, ``status``, series by series.
+        """The forecasts as rows: ``series_id``, ``horizon``, ``mean``, ``status``, in the ledger's order: by horizon
+        and series.
 
         Raises:
             ValueError: the model failed and has no forecasts.
@@ -72,12 +73,14 @@ class ModelForecast:
         if self.mean is None:
             raise ValueError(f"model {self.model!r} has no forecasts for origin {self.origin}: {self.error}")
         series, horizon = self.mean.shape
-        status = pa.DictionaryArray.from_arrays(pa.array(self.status.reshape(-1)), list(STATUSES)).cast(pa.string())
+        order = np.argsort(self.series.series_id, kind="stable")
+        status = pa.array(self.status[order].T.reshape(-1))
+        status = pa.DictionaryArray.from_arrays(status, list(STATUSES)).cast(pa.string())
         return pd.DataFrame(
             {
-                "series_id": np.repeat(self.series.series_id, horizon),
-                "horizon": np.tile(np.arange(1, horizon + 1, dtype=np.int16), series),
-                "mean": self.mean.reshape(-1),
+                "series_id": np.tile(self.series.series_id[order], horizon),
+                "horizon": np.repeat(np.arange(1, horizon + 1, dtype=np.int16), series),
+                "mean": self.mean[order].T.reshape(-1),
                 "status": pd.array(status, dtype=pd.ArrowDtype(pa.string())),
             }
         )

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import xxhash
 
 from forecast_platform.forecasting import fallback, guards
+from forecast_platform.forecasting.array_digests import array_digest, digest_of
 from forecast_platform.forecasting.models import ModelSpec
 from forecast_platform.forecasting.panel import Panel
 
@@ -34,7 +34,7 @@ def input_summary(panel: Panel, model: ModelSpec, *, horizon: int, artifact: str
     """What goes into the digest, for people: settings, code versions and one digest for each declared input."""
     inputs = learned_inputs(panel, model)
     if model.exogenous and panel.covariates:
-        inputs["covariates_ahead"] = _array_digest(panel.future)
+        inputs["covariates_ahead"] = panel.covariate_digests["covariates_ahead"]
     if artifact is not None:
         inputs["artifact"] = artifact
     return {
@@ -89,39 +89,12 @@ def figures_of(y: np.ndarray, dates: Sequence[Any]) -> dict[str, Any]:
 
 def learned_inputs(panel: Panel, model: ModelSpec) -> dict[str, str]:
     """One digest for each input that ``model`` can learn from: what is declared and dated up to the origin."""
-    inputs = {
-        "series": _names_digest(panel.series.sku, panel.series.location),
-        "groups": _names_digest(panel.series.category),
-        "history": history_digest(panel.y),
-    }
+    inputs = dict(panel.digests)
     if model.exogenous and panel.covariates:
-        inputs["covariates"] = _names_digest(np.array(panel.covariates, dtype=object))
-        inputs["covariates_past"] = _array_digest(panel.past)
+        inputs |= {name: panel.covariate_digests[name] for name in ("covariates", "covariates_past")}
     return inputs
 
 
 def history_digest(y: np.ndarray) -> str:
     """Digest of the histories of all series, n x W: the input ``history`` of a version."""
-    return _array_digest(y)
-
-
-def _names_digest(*columns: np.ndarray) -> str:
-    """Digest of texts in their order; each is preceded by its length, so that no two lists read alike."""
-    encoded = [text.encode("utf-8", "surrogatepass") for column in columns for text in column]
-    lengths = np.array([len(text) for text in encoded], dtype="<i8")
-    return digest_of(lengths.tobytes() + b"".join(encoded))
-
-
-def _array_digest(values: np.ndarray) -> str:
-    """Digest of numbers and their shape, with one NaN and one zero. 30,490 x 120 take 15 ms."""
-    values = np.where(np.isnan(values), np.nan, values) + 0.0
-    shape = np.array(values.shape, dtype="<i8").tobytes()
-    return digest_of(shape, np.ascontiguousarray(values, dtype="<f8"))
-
-
-def digest_of(*parts: bytes | np.ndarray) -> str:
-    """32 hexadecimal digits of some bytes."""
-    state = xxhash.xxh3_128()
-    for part in parts:
-        state.update(part)
-    return state.hexdigest()
+    return array_digest(y)

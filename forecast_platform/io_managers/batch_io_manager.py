@@ -102,21 +102,22 @@ class BatchIOManager(WarehouseIOManager):
         days = days_of(table_slice)
         appended: dict[date, list[int | None]] = {}
         states: dict[date, PartitionState] = {}
-        for portion in _portions(obj, self.commit_rows):
-            for origin in portion.batches:
-                if origin not in days or origin in states:
-                    raise FrameRefused(
-                        f"{table_slice.table}: origin {origin} is not among the partitions {days[0]} to {days[-1]},"
-                        " or comes twice"
-                    )
-            made = self._append(context, table_slice, portion)
-            portion.batches.clear()  # else they are held while the next ones are made
-            for origin, rows in made.appended.items():
-                appended.setdefault(origin, []).extend(rows)
-            states |= made.states
-        missing = [day for day in days if day not in states]
-        if missing:
-            states |= self._append(context, table_slice, Portion(complete=set(missing))).states
+        with self.warehouse.kept_open():
+            for portion in _portions(obj, self.commit_rows):
+                for origin in portion.batches:
+                    if origin not in days or origin in states:
+                        raise FrameRefused(
+                            f"{table_slice.table}: origin {origin} is not among the partitions {days[0]} to {days[-1]},"
+                            " or comes twice"
+                        )
+                made = self._append(context, table_slice, portion)
+                portion.batches.clear()  # else they are held while the next ones are made
+                for origin, rows in made.appended.items():
+                    appended.setdefault(origin, []).extend(rows)
+                states |= made.states
+            missing = [day for day in days if day not in states]
+            if missing:
+                states |= self._append(context, table_slice, Portion(complete=set(missing))).states
         add_partition_metadata(context, {day: _figures(appended.get(day, ()), states[day]) for day in days})
         context.add_output_metadata(dict(TableMetadataSet(table_name=self._db_client.get_table_name(table_slice))))
 

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from forecast_platform.crash import crash_point
 from forecast_platform.digest import EMPTY, combine
-from forecast_platform.io_managers.columns import FrameRefused, to_arrow
+from forecast_platform.io_managers.columns import FrameRefused, to_arrow, with_columns
 from forecast_platform.io_managers.ledger import Version, next_digest, on_record
 from forecast_platform.io_managers.reads import InputsChanged
 from forecast_platform.io_managers.warehouse import PartitionState, Session, Warehouse
@@ -123,7 +123,7 @@ def append_batch(session: Session, table: sa.Table, batch: Batch) -> int | None:
         )
     batch_id = session.scalar(sa.select(sa.func.coalesce(sa.func.max(ledger_batches.c.batch_id), 0))) + 1
     column = batch_column(table)
-    rows = to_arrow(batch.rows.assign(**{column: np.int32(batch_id)}), table)
+    rows = to_arrow(with_columns(batch.rows, **{column: np.int32(batch_id)}), table)
     _require_origin(table, rows, origin)
     holding = [version.version_id for version in history if version.rows > 0]
     if holding:

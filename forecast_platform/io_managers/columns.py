@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from forecast_platform.digest import in_order, packed
+from forecast_platform.digest import all_differ, in_order, packed
 
 LARGEST_EXACT = 2**53
 """Every integer up to here is a double; beyond, neighbours share one."""
@@ -63,6 +63,15 @@ def to_arrow(frame: pd.DataFrame, table: sa.Table) -> pa.Table:
     result = pa.Table.from_arrays(arrays, schema=arrow_schema(table))
     _check_key(result, table)
     return result
+
+
+def with_columns(frame: pd.DataFrame, **columns: object) -> pd.DataFrame:
+    """``frame`` with more columns, beside those that it has: ``assign`` copies them all, and puts those of a type into
+    one block."""
+    wider = frame.copy(deep=False)
+    for name, values in columns.items():
+        wider[name] = values
+    return wider
 
 
 def check_window(rows: pa.Table, table: sa.Table, first: date, last: date) -> None:
@@ -125,7 +134,7 @@ def _check_key(rows: pa.Table, table: sa.Table) -> None:
     if in_order(rows, key, strictly=True):
         return
     numbers = packed(rows, key)
-    if numbers is not None and (np.diff(np.sort(numbers)) > 0).all():
+    if numbers is not None and all_differ(numbers):
         return
     counts = rows.group_by(key).aggregate([([], "count_all")])
     if counts.num_rows != rows.num_rows:

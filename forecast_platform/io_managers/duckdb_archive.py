@@ -56,7 +56,7 @@ def let_go(connection: duckdb.DuckDBPyConnection, table: sa.Table, files: Sequen
 
 def make_readable(connection: duckdb.DuckDBPyConnection, url: str) -> None:
     """Let a connection read the archive's files wherever fsspec reads them; DuckDB reads local ones by itself."""
-    if (protocol := _foreign(url)) is not None:
+    if (protocol := _foreign(url)) is not None and protocol not in connection.list_filesystems():
         connection.register_filesystem(fsspec.filesystem(protocol))
 
 

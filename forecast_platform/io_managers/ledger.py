@@ -27,7 +27,7 @@ import sqlalchemy as sa
 from forecast_platform.crash import crash_point
 from forecast_platform.digest import EMPTY, combine
 from forecast_platform.io_managers.asking import Asking
-from forecast_platform.io_managers.columns import FrameRefused, to_arrow
+from forecast_platform.io_managers.columns import FrameRefused, to_arrow, with_columns
 from forecast_platform.io_managers.reads import InputsChanged
 from forecast_platform.io_managers.warehouse import PartitionState, Session, Warehouse
 from forecast_platform.tables import forecast_runs, forecast_versions, forecasts, series
@@ -228,14 +228,14 @@ def _append(session: Session, candidate: VersionCandidate, history: Sequence[Ver
             rows = rows.filter(pc.is_in(rows["series_id"], pa.array(new, pa.int32())))
         ids = pa.array(np.full(rows.num_rows, version_id, dtype=np.int32))
         rows = rows.set_column(rows.column_names.index("version_id"), forecasts.c.version_id.name, ids)
-        # Kept by horizon and series: a day that is scored asks each origin for one horizon, and reads that part of it.
-        session.insert(forecasts, rows.take(pa.array(np.arange(rows.num_rows).reshape(-1, per_series).T.ravel())))
+        session.insert(forecasts, rows)
     crash_point("after_insert")
     return Appended(version_id, len(new), "appended" if len(new) else "unchanged")
 
 
 def ledger_rows(session: Session, candidate: VersionCandidate) -> pa.Table:
-    """A candidate's forecasts as rows of the ledger, checked, in order of series and horizon; ``version_id`` is 0.
+    """A candidate's forecasts as checked rows, with 0 as ``version_id``, in the ledger's order of horizon and series: a
+    day that is scored asks each origin for one horizon, and reads that part of it.
 
     Raises:
         FrameRefused: see ``append_version``.
@@ -252,9 +252,9 @@ def ledger_rows(session: Session, candidate: VersionCandidate) -> pa.Table:
             known.astype({"sku": "object", "location": "object"}), how="left", on=["sku", "location"]
         )
         frame = named.drop(columns=["sku", "location"])
-    rows = to_arrow(frame.assign(**_same_for_all(candidate.origin_date, len(frame))), forecasts)
+    rows = to_arrow(with_columns(frame, **_same_for_all(candidate.origin_date, len(frame))), forecasts)
     if not _whole(rows, candidate.horizon):
-        rows = rows.sort_by([("series_id", "ascending"), ("horizon", "ascending")])
+        rows = rows.sort_by([("horizon", "ascending"), ("series_id", "ascending")])
     if not _whole(rows, candidate.horizon):
         raise FrameRefused(f"{where}: every series must have each horizon of 1 to {candidate.horizon} once")
     known_ids = np.sort(session.arrow(sa.select(series.c.series_id))["series_id"].to_numpy())
@@ -268,12 +268,12 @@ def ledger_rows(session: Session, candidate: VersionCandidate) -> pa.Table:
 
 
 def _whole(rows: pa.Table, horizon: int) -> bool:
-    """Whether rows are sorted by series, each with every horizon of 1 to ``horizon`` once."""
+    """Whether rows are sorted by horizon and series, each series with every horizon of 1 to ``horizon`` once."""
     if rows.num_rows % horizon:
         return False
-    ids = rows["series_id"].to_numpy().reshape(-1, horizon)
-    steps = rows["horizon"].to_numpy().reshape(-1, horizon) == np.arange(1, horizon + 1)
-    return bool(steps.all() and (ids == ids[:, :1]).all() and (np.diff(ids[:, 0]) > 0).all())
+    ids = rows["series_id"].to_numpy().reshape(horizon, -1)
+    steps = rows["horizon"].to_numpy().reshape(horizon, -1) == np.arange(1, horizon + 1)[:, None]
+    return bool(steps.all() and (ids == ids[:1]).all() and (np.diff(ids[0]) > 0).all())
 
 
 def _same_for_all(origin: date, rows: int) -> dict[str, pd.api.extensions.ExtensionArray | np.ndarray]:
@@ -290,9 +290,9 @@ def kept_rows(rows: pa.Table, candidate: VersionCandidate) -> pa.Table:
     return rows.filter(pc.is_in(rows["horizon"], pa.array(candidate.kept, rows.schema.field("horizon").type)))
 
 
-def _series_of(rows: pa.Table, horizon: int) -> np.ndarray:
-    """The series of whole forecasts in order: every row's id, once for its ``horizon`` rows."""
-    return rows["series_id"].to_numpy()[::horizon]
+def _series_of(rows: pa.Table, horizons: int) -> np.ndarray:
+    """The series of whole forecasts in order: those of the first of their ``horizons``."""
+    return rows["series_id"][: rows.num_rows // horizons].to_numpy()
 
 
 def newest_on_record(session: Session, origin: date, history: Sequence[Version]) -> pa.Table:

@@ -88,13 +88,17 @@ class LedgerIOManager(WarehouseIOManager):
         """
         if not isinstance(obj, VersionStream):
             raise FrameRefused(f"forecasts: the ledger takes a VersionStream, not {type(obj).__name__}")
+        with self.warehouse.kept_open():
+            self._on_record(context, obj)
+        if obj.done is not None:
+            obj.done()
+
+    def _on_record(self, context: OutputContext, obj: VersionStream) -> None:
         if obj.asking is None:
             self._append_all(context, obj)
         else:
             with on_record(self.warehouse, obj.asking, run_id=context.run_id, status_of=ended_runs_of(context)):
                 self._append_all(context, obj)
-        if obj.done is not None:
-            obj.done()
 
     def _append_all(self, context: OutputContext, obj: VersionStream) -> None:
         table_slice = self._get_table_slice(context, context)

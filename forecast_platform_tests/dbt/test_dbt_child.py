@@ -17,7 +17,7 @@ import pytest
 from dagster_dbt import DbtCliResource
 
 from forecast_platform.dbt_child import version_text
-from forecast_platform.io_managers.file_lock import retry_while_locked
+from forecast_platform.io_managers.file_lock import mark_of, retry_while_locked
 from forecast_platform.io_managers.warehouse import Warehouse
 from forecast_platform_tests.dbt.shop import PROJECT, Dbt, contents, days_of, open_shop, put_events, rows
 from forecast_platform_tests.dbt.test_incremental import a_month
@@ -167,20 +167,22 @@ def test_it_waits_while_another_process_holds_the_duckdb_file(built_duckdb: Dbt)
     assert child.returncode == 0, output
 
 
-def test_a_lock_that_stays_is_reported_and_other_errors_are_not_retried() -> None:
+def test_a_lock_that_stays_is_reported_and_other_errors_are_not_retried(tmp_path: Path) -> None:
     slept: list[float] = []
+    path = tmp_path / "a.duckdb"
 
     def locked() -> None:
         raise duckdb.IOException("IO Error: Could not set lock on file")
 
     with pytest.raises(duckdb.IOException, match="Still locked after 0 s: another process keeps the DuckDB file open"):
-        retry_while_locked(locked, patience=0.2, sleep=lambda pause: (slept.append(pause), time.sleep(pause))[0])
+        retry_while_locked(path, locked, patience=0.2, sleep=lambda pause: (slept.append(pause), time.sleep(pause))[0])
     assert len(slept) >= 2 and all(0 < pause <= 2.0 for pause in slept)
+    assert mark_of(path).exists()
 
     def broken() -> None:
         slept.clear()
         raise duckdb.IOException("IO Error: No such file or directory")
 
     with pytest.raises(duckdb.IOException, match="No such file"):
-        retry_while_locked(broken, patience=10, sleep=slept.append)
-    assert slept == []
+        retry_while_locked(tmp_path / "b.duckdb", broken, patience=10, sleep=slept.append)
+    assert slept == [] and not mark_of(tmp_path / "b.duckdb").exists()

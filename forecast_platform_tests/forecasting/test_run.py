@@ -93,9 +93,9 @@ def test_the_frame_has_a_row_for_each_series_and_day_ahead():
     y = np.ones((3, 120))
     y[2, :115] = np.nan
     frame = by_model(y, horizon=2)["linear"].frame()
-    assert frame["series_id"].tolist() == [0, 0, 1, 1, 2, 2]
-    assert frame["horizon"].tolist() == [1, 2] * 3
-    assert frame["status"].tolist() == ["model"] * 4 + ["cold_start"] * 2
+    assert frame["series_id"].tolist() == [0, 1, 2] * 2
+    assert frame["horizon"].tolist() == [1] * 3 + [2] * 3
+    assert frame["status"].tolist() == ["model", "model", "cold_start"] * 2
     assert set(frame["status"]) <= set(STATUSES)
     assert [str(t) for t in frame.dtypes] == ["int32", "int16", "float64", "string[pyarrow]"]
 
