@@ -1,13 +1,13 @@
-"""The same work on several parts at once, on the machine's cores: NumPy lets other threads run while it counts.
+"""Work beside other work, on the machine's cores: NumPy and DuckDB let other threads run while they count.
 
-Only for parts that do not depend on each other, so that neither the number of cores nor the order shows in a bit. What
-a caller has set by ``np.errstate`` does not reach the threads.
+Only for what does not depend on each other, so that neither the number of cores nor the order shows in a bit. What a
+caller has set by ``np.errstate`` does not reach the threads.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -25,6 +25,20 @@ def on_all_cores(work: Callable[[S], T], parts: Sequence[S]) -> list[T]:
         return [work(part) for part in parts]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, parts))
+
+
+def one_ahead(items: Iterable[T]) -> Iterator[T]:
+    """``items`` in their order, each made in a thread while the caller still uses the one before: no more are held.
+
+    What making one raises is raised in its turn. Whoever stops early waits for the one that is being made.
+    """
+    iterator, nothing = iter(items), object()
+    with ThreadPoolExecutor(1, thread_name_prefix="one-ahead") as pool:
+        following = pool.submit(next, iterator, nothing)
+        while (item := following.result()) is not nothing:
+            following = pool.submit(next, iterator, nothing)
+            yield item
+            del item
 
 
 def cores() -> int:

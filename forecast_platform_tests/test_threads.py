@@ -6,11 +6,42 @@ import subprocess
 import sys
 import threading
 
-from forecast_platform.threads import cores, on_all_cores
+import pytest
+
+from forecast_platform.threads import cores, on_all_cores, one_ahead
 
 
 def test_results_come_in_the_order_of_the_parts():
     assert on_all_cores(lambda part: part * 2, list(range(9))) == [2 * part for part in range(9)]
+
+
+def test_the_next_item_is_made_while_this_one_is_used_and_no_other():
+    made = [threading.Event() for _ in range(4)]
+
+    def items():
+        for number, event in enumerate(made):
+            event.set()
+            yield number
+
+    for number in one_ahead(items()):
+        assert all(event.wait(10) for event in made[: number + 2])
+        assert not any(event.is_set() for event in made[number + 2 :])
+    assert list(one_ahead([])) == []
+
+
+def test_what_making_an_item_raises_comes_in_its_turn_and_who_stops_early_leaves_no_thread():
+    def items():
+        yield 1
+        raise ZeroDivisionError
+
+    ahead = one_ahead(items())
+    assert next(ahead) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(ahead)
+    stopped = one_ahead(iter(range(10)))
+    assert next(stopped) == 0
+    stopped.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("one-ahead")]
 
 
 def test_a_process_that_is_pinned_to_one_core_uses_one_thread():

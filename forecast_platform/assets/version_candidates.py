@@ -113,8 +113,8 @@ def candidates(
     asked: Wanted,
     asking: Asking,
     staging: Staging | None = None,
-) -> Iterator[VersionCandidate]:
-    """One candidate per origin and model, in order; computed only when the ledger has no equal version.
+) -> Iterator[list[VersionCandidate]]:
+    """The candidates of each origin, one a model, in order; computed only when the ledger has no equal version.
 
     Args:
         staging: parts that other steps have made; what is not there is made here.
@@ -134,10 +134,14 @@ def candidates(
         made = {each.model: asked.of(each) for each in forecasts}
         shown = origin_figures(asked.models, made, series=len(panel.series))
         add_figures(context, scope.key("forecasts"), {origin: shown})
+        offered = []
         for model in asked.models:
             summary = input_summary(panel, model, horizon=horizon, artifact=seen.artifacts[model.name].digest)
             inputs = asked.summary(summary) | {"figures": figures}
-            yield _candidate(scope, asking, model, inputs, seen.on_record[model.name], made.get(model.name))
+            digest, forecast = seen.on_record[model.name], made.pop(model.name, None)
+            offered.append(_candidate(scope, asking, model, inputs, digest, forecast))
+        yield offered
+        del offered
 
 
 def _staged(context: dg.AssetExecutionContext, scope: TenantScope, seen: SeenOrigin, staging: Staging) -> Made:

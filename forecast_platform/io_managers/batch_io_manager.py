@@ -28,6 +28,7 @@ from forecast_platform.io_managers.reads import reads_of
 from forecast_platform.io_managers.retries import retrying
 from forecast_platform.io_managers.warehouse import PartitionState, Session, Warehouse
 from forecast_platform.tables import ledger_batches, publications
+from forecast_platform.threads import one_ahead
 
 LOCK = ledger_batches.name
 """Writers of batches queue here: batches are numbered and compared under it."""
@@ -132,7 +133,7 @@ class BatchIOManager(WarehouseIOManager):
 def _portions(stream: BatchStream, most: int) -> Iterator[Portion]:
     """Batches in order, as many together as it takes to hold ``most`` rows."""
     waiting, rows, current = Portion(), 0, None
-    for batch in stream:
+    for batch in one_ahead(stream):
         if current is not None and batch.origin_date != current:
             waiting.complete.add(current)
         current = batch.origin_date

@@ -79,17 +79,17 @@ class VersionCandidate:
 
 @dataclass(frozen=True)
 class VersionStream:
-    """Candidates in order of origin, made one at a time: an origin is committed before the next one is asked for.
+    """All candidates of each origin, in order of origin: one is committed while the next is made.
 
     ``asking`` is logged before the first is asked for; ``done`` is called once all of them are on record.
     """
 
-    candidates: Iterable[VersionCandidate]
+    origins: Iterable[Sequence[VersionCandidate]]
     asking: Asking | None = None
     done: Callable[[], None] | None = None
 
-    def __iter__(self) -> Iterator[VersionCandidate]:
-        return iter(self.candidates)
+    def __iter__(self) -> Iterator[Sequence[VersionCandidate]]:
+        return iter(self.origins)
 
 
 class Version(NamedTuple):

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from itertools import groupby
-from operator import attrgetter
 
 import pandas as pd
 from dagster import InputContext, OutputContext
@@ -38,6 +36,7 @@ from forecast_platform.io_managers.reads import reads_of
 from forecast_platform.io_managers.retries import retrying
 from forecast_platform.io_managers.warehouse import PartitionState, Session, Warehouse
 from forecast_platform.tables import forecast_versions
+from forecast_platform.threads import one_ahead
 
 LOCK = forecast_versions.name
 """Writers of the ledger queue here: versions are numbered and compared under it."""
@@ -105,12 +104,14 @@ class LedgerIOManager(WarehouseIOManager):
         days, fence = days_of(table_slice), fence_of(context)
         results: dict[date, list[Appended]] = {}
         states: dict[date, PartitionState] = {}
-        for origin, candidates in groupby(obj, key=attrgetter("origin_date")):
+        for candidates in one_ahead(obj):
+            (origin,) = {candidate.origin_date for candidate in candidates}
             if origin not in days or origin in results:
                 raise FrameRefused(
                     f"forecasts: origin {origin} is not among the partitions {days[0]} to {days[-1]}, or comes twice"
                 )
-            results[origin], state = self._append(context, table_slice, origin, list(candidates), fence)
+            results[origin], state = self._append(context, table_slice, origin, candidates, fence)
+            del candidates  # not held while the next ones are waited for
             states |= {origin: state} if state is not None else {}
         add_partition_metadata(context, {day: _figures(state, results[day]) for day, state in states.items()})
         context.add_output_metadata(dict(TableMetadataSet(table_name=self._db_client.get_table_name(table_slice))))

@@ -35,7 +35,8 @@ class InputsChanged(RuntimeError):
 
 @dataclass
 class Reads:
-    """The reads of one step. Registered while it loads and computes; verified by its writer, under the lock.
+    """The reads of one step. Registered while it loads and computes; verified by its writer, under the lock, while the
+    step may be computing on.
 
     ``begun`` is when the step first asked for them (``time.monotonic``), before it loaded or computed anything.
     """
@@ -75,7 +76,7 @@ class Reads:
         ]
         changed += [
             name
-            for name, (query, parameters, rows) in self.queries.items()
+            for name, (query, parameters, rows) in list(self.queries.items())
             if session.execute(query, parameters) != rows
         ]
         if changed:
@@ -86,14 +87,13 @@ class Reads:
 
     def _changed_partitions(self, session: Session) -> dict[str, list[date]]:
         days_of: dict[str, list[date]] = {}
-        for asset, day in self.partitions:
+        seen = dict(self.partitions)
+        for asset, day in seen:
             days_of.setdefault(asset, []).append(day)
         changed: dict[str, list[date]] = {}
         for asset, days in days_of.items():
             now = session.logged(asset, min(days), max(days))
-            changed[asset] = [
-                day for day in days if (now[day].digest if day in now else None) != self.partitions[asset, day]
-            ]
+            changed[asset] = [day for day in days if (now[day].digest if day in now else None) != seen[asset, day]]
         return changed
 
 

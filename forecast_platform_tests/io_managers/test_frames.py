@@ -59,11 +59,7 @@ class Pipeline:
 
         @asset("forecasts", "origin_date", io_manager_key="ledger", ins={"raw_sales": window})
         def forecasts(context: dg.AssetExecutionContext, raw_sales: pd.DataFrame) -> VersionStream:
-            def candidates() -> Iterator:
-                for origin in asked(context):
-                    yield from self.streams.get(origin, [])
-
-            return VersionStream(candidates())
+            return VersionStream([*self.streams[origin]] for origin in asked(context) if origin in self.streams)
 
         managers = build_io_managers(warehouse, start=START)
         self.job = dg.Definitions(
