@@ -85,6 +85,13 @@ def test_dagsters_own_log_and_this_one_read_each_other(tmp_path: Path, monkeypat
         ]
 
 
+def test_no_commit_waits_for_the_disk_and_the_log_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    logged(tmp_path / "home", BATCHED, monkeypatch)
+    with dg.DagsterInstance.get() as instance, instance.event_log_storage.index_connection() as index:
+        modes = [index.exec_driver_sql(f"pragma {name}").scalar() for name in ("synchronous", "journal_mode")]
+    assert modes == [1, "wal"]
+
+
 def test_a_temporary_instance_has_a_log_that_its_children_find_and_nobody_keeps(tmp_path: Path):
     (tmp_path / "dagster.yaml").write_text(QUIET + BATCHED)
     (tmp_path / "parent.py").write_text(PARENT)
