@@ -62,7 +62,10 @@ def _day_of(series: int, folder: Path) -> dict[str, list[Measured]]:
     shutil.copytree(loaded, place)
     cost["forecasts alone"] = [tenant.run(WINDOW - 1, WINDOW - 1, ["forecasts"])]
     tenant.deliver(range(WINDOW, WINDOW + 1))
-    cost["the day"] = [tenant.run(WINDOW, WINDOW)]
+    steps: dict[str, Measured] = {}
+    cost["the day"] = [tenant.run(WINDOW, WINDOW, steps=steps)]
+    largest = sorted(steps, key=lambda name: -steps[name].memory)[:5]
+    click.echo(f"largest steps: {', '.join(f'{name} {steps[name].memory:,.0f} MB' for name in largest)}")
     shutil.rmtree(place)
     return cost
 
