@@ -1,41 +1,28 @@
 """``forecast_explanations[D]``: why each published forecast is what it is, in parts and in a sentence."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 
 import dagster as dg
-import numpy as np
 import pandas as pd
-import sqlalchemy as sa
 
-from forecast_platform import tables, text_generator
+from forecast_platform import text_generator
 from forecast_platform.assets.catalog import add_figures, table_metadata
+from forecast_platform.assets.explained_origin import ExplainedOrigin, sentences_on_record
 from forecast_platform.assets.lineage import made_from, passed_on
 from forecast_platform.assets.model_cards import model_cards
 from forecast_platform.assets.panels import panel_deps, panel_origins, read_panels
-from forecast_platform.assets.published import Published, PublishedForecasts, published_digest, published_series
+from forecast_platform.assets.published import PublishedForecasts, published_digest, published_series
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
-from forecast_platform.forecasting import ModelSpec, ModelSpecError, Panel, SeriesIndex, model_specs, version_digest
-from forecast_platform.forecasting.context import PanelContext
-from forecast_platform.forecasting.explanations import (
-    CODE_VERSION,
-    Explained,
-    contributions_json,
-    explain,
-    level_ahead,
-    parts_of,
-    tell,
-    term_shares,
-)
-from forecast_platform.io_managers.batches import Batch, BatchStream, batch_digest, recorded_batches
+from forecast_platform.forecasting import ModelSpec, ModelSpecError, Panel, model_specs, version_digest
+from forecast_platform.forecasting.explanations import CODE_VERSION
+from forecast_platform.io_managers.batches import Batch, BatchStream, RowBlocks, batch_digest, recorded_batches
 from forecast_platform.io_managers.reads import reads_of
 from forecast_platform.io_managers.windows import materialized
 from forecast_platform.partitions import DayWindow
 from forecast_platform.settings import variables
-from forecast_platform.text_generator import TextGenerator
 
 NAME = "forecast_explanations"
 
@@ -85,6 +72,8 @@ def _batches(context: dg.AssetExecutionContext, scope: TenantScope, first: date,
     held = PublishedForecasts(scope.warehouse, published, horizon=scope.tenant.horizon)
     for origin in days:
         panel = panels.at(origin)
+        if origin == last:
+            del panels  # 400 MB of 300,000 series, while the last origin is written
         named = held.named(origin)
         models = published_models(named)
         summary = {
@@ -96,16 +85,21 @@ def _batches(context: dg.AssetExecutionContext, scope: TenantScope, first: date,
         rows = None
         if not recorded.holds(origin, "", digest):
             forecasts = held.at(origin)
-            rows, shares = explanation_rows(forecasts, panel, models)
+            explained = ExplainedOrigin.of(forecasts, panel, models)
             if (origin, "") in recorded.histories:
-                rows = _as_phrased_before(rows, scope, origin)
-            figures = {"explained": len(rows)}
+                with scope.warehouse.reading() as session:
+                    session.recall([origin], NAME)
+                    explained = replace(explained, on_record=sentences_on_record(session, origin))
+            figures = {"explained": len(explained)}
             if generator is not None:
-                rows, figures["phrased"] = phrased(rows, forecasts, generator, most=scope.tenant.text_generator.series)
+                explained, figures["phrased"] = explained.phrased(generator, most=scope.tenant.text_generator.series)
             if origin == last:
-                cards = model_cards(scope, forecasts, panel, shares)
+                cards = model_cards(scope, forecasts, panel, explained.shares)
                 figures["model_cards"] = dg.MetadataValue.md(cards)
             add_figures(context, scope.key(NAME), {origin: figures})
+            rows = RowBlocks(len(explained), explained.blocks)
+            del forecasts, explained
+        del panel
         yield Batch(origin, "", CODE_VERSION, summary, digest, rows)
 
 
@@ -128,100 +122,3 @@ def _seen(panel: Panel, model: ModelSpec | None, scope: TenantScope) -> str:
     """Digest of what is read for one model: also of what is known ahead, which the sentence tells for any model."""
     model = FLOOR["naive"] if model is None else model
     return version_digest(panel, replace(model, exogenous=True), horizon=scope.tenant.horizon)
-
-
-def explanation_rows(
-    forecasts: Published, panel: Panel, models: dict[tuple[str, str], ModelSpec | None]
-) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
-    """The rows of one origin, and by model how much each part moves its forecasts."""
-    panel = with_unseen(panel, forecasts.series)
-    place = {pair: row for row, pair in enumerate(zip(panel.series.sku, panel.series.location, strict=True))}
-    at = np.array([place[pair] for pair in zip(forecasts.series.sku, forecasts.series.location, strict=True)], np.intp)
-    summary, contributions = np.empty(len(at), dtype=object), np.empty(len(at), dtype=object)
-    context, shares = PanelContext.of(panel), {}
-    for (name, spec), model in models.items():
-        rows = np.flatnonzero((forecasts.model == name) & (forecasts.spec == spec))
-        explained = _explained(forecasts, panel, context, model, at, rows)
-        said = tell(explained, panel, at[rows])
-        summary[rows] = [each.sentence for each in said]
-        contributions[rows] = contributions_json(explained, said, at[rows], origin=forecasts.origin, model=name)
-        shares[name] = term_shares({term: values[at[rows]] for term, values in explained.terms.items()})
-    made = pd.DataFrame(
-        {
-            "origin_date": pd.Timestamp(forecasts.origin),
-            "version_id": forecasts.version_id,
-            "series_id": forecasts.series.series_id,
-            "summary": summary,
-            "contributions": contributions,
-        }
-    )
-    return made, shares
-
-
-def _explained(
-    forecasts: Published,
-    panel: Panel,
-    context: PanelContext,
-    model: ModelSpec | None,
-    at: np.ndarray,
-    rows: np.ndarray,
-) -> Explained:
-    """The panel's forecasts by one model taken apart; those of series that it is not published for are 0."""
-    mean = np.zeros((len(panel.series), forecasts.mean.shape[1]))
-    mean[at[rows]] = forecasts.mean[rows]
-    parts = None
-    if model is not None:
-        try:
-            parts = parts_of(panel, model, horizon=mean.shape[1], context=context)
-        except Exception:  # a model that fails today leaves what it forecast then in one part
-            parts = None
-    return explain(mean, panel, model, parts)
-
-
-def with_unseen(panel: Panel, series: SeriesIndex) -> Panel:
-    """``panel`` with the series that were published but have no history any more: days never observed, at the end."""
-    known = set(zip(panel.series.sku, panel.series.location, strict=True))
-    lost = [row for row, pair in enumerate(zip(series.sku, series.location, strict=True)) if pair not in known]
-    if not lost:
-        return panel
-    names = {
-        name: np.concatenate([getattr(panel.series, name), getattr(series, name)[lost]])
-        for name in ("series_id", "sku", "location", "category")
-    }
-    count = len(lost)
-    return replace(
-        panel,
-        series=SeriesIndex(**names),
-        y=np.concatenate([panel.y, np.full((count, panel.window), np.nan)]),
-        past=np.concatenate([panel.past, np.zeros((count, *panel.past.shape[1:]))]),
-        future=np.concatenate([panel.future, np.zeros((count, *panel.future.shape[1:]))]),
-    )
-
-
-def _as_phrased_before(rows: pd.DataFrame, scope: TenantScope, origin: date) -> pd.DataFrame:
-    """``rows`` with the words on record wherever what they say is unchanged: a phrase is asked for once."""
-    e = tables.forecast_explanations.c
-    with scope.warehouse.reading() as session:
-        session.recall([origin], NAME)
-        held = session.frame(
-            sa.select(e.version_id, e.series_id, e.batch_id, e.summary, e.contributions).where(e.origin_date == origin)
-        )
-    held = held.sort_values("batch_id", kind="stable").drop_duplicates(["version_id", "series_id"], keep="last")
-    keys = ["version_id", "series_id", "contributions"]
-    both = rows.merge(
-        held[[*keys, "summary"]].astype({"contributions": object, "summary": object}), how="left", on=keys
-    )
-    return rows.assign(summary=both["summary_y"].where(both["summary_y"].notna(), both["summary_x"]).to_numpy())
-
-
-def phrased(
-    rows: pd.DataFrame, forecasts: Published, generator: TextGenerator, *, most: int
-) -> tuple[pd.DataFrame, int]:
-    """``rows`` with the sentences of the largest forecasts phrased by the generator; and how many are."""
-    own = [json.loads(text)["sentence"] for text in rows["contributions"]]
-    level = level_ahead(forecasts.mean)
-    summary = rows["summary"].to_numpy(dtype=object).copy()
-    for row in np.argsort(-level, kind="stable")[:most]:
-        if summary[row] == own[row]:
-            summary[row] = generator.phrase(own[row])
-    return rows.assign(summary=summary), int((summary != np.array(own, dtype=object)).sum())

@@ -8,7 +8,7 @@ beside it. Reading the ledger and storing the result is the asset's business, ph
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -18,7 +18,7 @@ from forecast_platform.forecasting.context import PanelContext
 from forecast_platform.forecasting.fallback import fallback_forecast
 from forecast_platform.forecasting.guards import CAPPED, COLD_START, FALLBACK, guard
 from forecast_platform.forecasting.models import ModelSpec
-from forecast_platform.forecasting.panel import Panel
+from forecast_platform.forecasting.panel import Panel, SeriesIndex
 
 Array = np.ndarray
 CODE_VERSION = "2"
@@ -101,24 +101,37 @@ class Explained:
     in_sample_r2: Array
 
 
-def explain(mean: Array, panel: Panel, model: ModelSpec | None, parts: Parts | None) -> Explained:
+def explain(
+    mean: Array,
+    panel: Panel,
+    model: ModelSpec | None,
+    parts: Parts | None,
+    *,
+    rows: Array | None = None,
+    fallback: Array | None = None,
+) -> Explained:
     """Bring a model's parts up to the means on record.
 
     Args:
-        mean: n x H, of the series of ``panel``, row by row.
+        mean: of the n series, n x H.
         panel, model: what was refitted.
         parts: of ``panel``; ``None``: the forecasts are a single part.
+        rows: the n series among those of ``panel``, by default all of them: a model explains what it is published for.
+        fallback: of ``panel`` (``fallback_forecast``), where several models of it are taken apart.
     """
     series, horizon = mean.shape
     none = np.full(series, np.nan)
     if parts is None:
         flat = np.zeros(series, dtype=np.intp)
         return Explained(mean, {WHOLE: mean}, flat, flat.astype(bool), none)
-    total = sum_terms(parts.terms)
-    fallback = fallback_forecast(panel.y, panel.series.group, horizon=horizon)
-    guarded, status = guard(total, panel.y, fallback, min_history=model.min_history)
+    if fallback is None:
+        fallback = fallback_forecast(panel.y, panel.series.group, horizon=horizon)
+    rows = slice(None) if rows is None else rows
+    own = {name: values[rows] for name, values in parts.terms.items()}
+    total = sum_terms(own)
+    guarded, status = guard(total, panel.y[rows], fallback[rows], min_history=model.min_history)
     lost = (status == FALLBACK) | (status == COLD_START)
-    terms = {name: np.where(lost, 0.0, values) for name, values in parts.terms.items()}
+    terms = {name: np.where(lost, 0.0, values) for name, values in own.items()}
     terms[LIMITS] = np.where(lost, 0.0, guarded - np.where(lost, 0.0, total))
     terms[GROUP] = np.where(lost, guarded, 0.0)
     terms[SINCE] = mean - guarded
@@ -127,7 +140,19 @@ def explain(mean: Array, panel: Panel, model: ModelSpec | None, parts: Parts | N
         terms=terms,
         capped=(status == CAPPED).sum(axis=1),
         grouped=lost.any(axis=1),
-        in_sample_r2=none if parts.in_sample_r2 is None else parts.in_sample_r2,
+        in_sample_r2=none if parts.in_sample_r2 is None else parts.in_sample_r2[rows],
+    )
+
+
+def what_is_told(panel: Panel, rows: Array) -> Panel:
+    """As much of some series of ``panel`` as ``tell`` reads: half of the days, and no covariate of the past."""
+    names = (getattr(panel.series, name)[rows] for name in ("series_id", "sku", "location", "category"))
+    return replace(
+        panel,
+        series=SeriesIndex(*names),
+        y=panel.y[rows, max(0, panel.window - 28 - BASE_DAYS) :],
+        past=np.empty((len(rows), len(panel.covariates), 0)),
+        future=panel.future[rows, :, :NEXT_DAYS] if panel.covariates else np.empty((len(rows), 0, 0)),
     )
 
 

@@ -11,7 +11,7 @@ rows of the batch whose values are not the newest on record for their key. Reade
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -34,6 +34,27 @@ VOLATILE = frozenset({"published_at"})
 
 
 @dataclass(frozen=True)
+class RowBlocks:
+    """The rows of a batch in blocks of series, each made when it is written: no more than one of them is held.
+
+    Attributes:
+        count: rows of all blocks.
+        make: gives the blocks; a series' rows are in one of them, and each holds greater ``series_id`` than the one
+            before. It is called again, for the same rows, where the database ended the transaction for another one,
+            and opens no session: the writer's is open.
+    """
+
+    count: int
+    make: Callable[[], Iterable[pd.DataFrame]]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        return iter(self.make())
+
+
+@dataclass(frozen=True)
 class Batch:
     """What an asset made for one origin; whether its rows are appended, the ledger decides.
 
@@ -43,8 +64,8 @@ class Batch:
         code_version: of what made the rows.
         inputs: a summary of what was read, JSON-able, for people.
         input_digest: digest of everything that decides the rows (see ``batch_digest``).
-        rows: the columns of the asset's table without its batch column; ``None`` where nothing was computed because
-            the batch is on record.
+        rows: the columns of the asset's table without its batch column, at once or in blocks; ``None`` where nothing
+            was computed because the batch is on record.
     """
 
     origin_date: date
@@ -52,7 +73,7 @@ class Batch:
     code_version: str
     inputs: Mapping[str, Any]
     input_digest: str
-    rows: pd.DataFrame | None
+    rows: pd.DataFrame | RowBlocks | None
 
 
 @dataclass(frozen=True)
@@ -122,13 +143,22 @@ def append_batch(session: Session, table: sa.Table, batch: Batch) -> int | None:
             f" {batch.input_digest} are not on record: another run appended meanwhile. Run the step again"
         )
     batch_id = session.scalar(sa.select(sa.func.coalesce(sa.func.max(ledger_batches.c.batch_id), 0))) + 1
-    column = batch_column(table)
-    rows = to_arrow(with_columns(batch.rows, **{column: np.int32(batch_id)}), table)
-    _require_origin(table, rows, origin)
     holding = [version.version_id for version in history if version.rows > 0]
     if holding:
         session.recall([origin], table.name)
-        rows = differing_rows(rows, _newest(session, table, origin, holding), table)
+    appended = 0
+    for block in _blocks(batch.rows, table):
+        rows = to_arrow(with_columns(block, **{batch_column(table): np.int32(batch_id)}), table)
+        _require_origin(table, rows, origin)
+        if holding:
+            within = _ids_of(block) if isinstance(batch.rows, RowBlocks) else None
+            rows = differing_rows(rows, _newest(session, table, origin, holding, within), table)
+        if rows.num_rows:
+            session.insert(table, rows)
+        appended += rows.num_rows
+        # Nothing here may name a block that is written while the next one is made.
+        del block, rows
+        crash_point("after_insert")
     session.append(
         ledger_batches,
         pd.DataFrame(
@@ -140,15 +170,33 @@ def append_batch(session: Session, table: sa.Table, batch: Batch) -> int | None:
                 "part": [batch.part],
                 "code_version": [batch.code_version],
                 "inputs": [json.dumps(batch.inputs, sort_keys=True, default=str)],
-                "rows": [rows.num_rows],
+                "rows": [appended],
             }
         ),
     )
     crash_point("after_version")
-    if rows.num_rows:
-        session.insert(table, rows)
-    crash_point("after_insert")
-    return rows.num_rows
+    return appended
+
+
+def _blocks(rows: pd.DataFrame | RowBlocks, table: sa.Table) -> Iterator[pd.DataFrame]:
+    """The blocks of rows, refused where they are not apart: a key is looked for twice within one block only."""
+    if isinstance(rows, pd.DataFrame):
+        yield rows
+        return
+    greatest, count = -1, 0
+    for block in rows:
+        least, most = _ids_of(block)
+        if least <= greatest:
+            raise FrameRefused(f"{table.name}: series {least} came in a block after one with series {greatest}")
+        greatest, count = most, count + len(block)
+        yield block
+        del block
+    if count != len(rows):
+        raise FrameRefused(f"{table.name}: {count} rows came in blocks that were to hold {len(rows)}")
+
+
+def _ids_of(block: pd.DataFrame) -> tuple[int, int]:
+    return int(block["series_id"].min()), int(block["series_id"].max())
 
 
 def batch_column(table: sa.Table) -> str:
@@ -181,10 +229,15 @@ def _as_bits(rows: pa.Table) -> pa.Table:
     return rows
 
 
-def _newest(session: Session, table: sa.Table, origin: date, batches: Sequence[int]) -> pa.Table:
-    """The newest row of each key of an origin, over some batches, typed as ``tables`` says."""
+def _newest(
+    session: Session, table: sa.Table, origin: date, batches: Sequence[int], within: tuple[int, int] | None
+) -> pa.Table:
+    """The newest row of each key of an origin, over some batches, typed as ``tables`` says; of some ids' series only,
+    where ``within`` names the least and the greatest."""
     partition, column, key = table.info["partition"], table.c[batch_column(table)], row_key(table)
     query = sa.select(*table.columns).where(table.c[partition] == origin, column.in_(list(batches)))
+    if within is not None:
+        query = query.where(table.c.series_id.between(*within))
     rows = session.frame(query)
     newest = rows.sort_values(column.name, kind="stable").drop_duplicates(key, keep="last")
     return to_arrow(newest, table)

@@ -6,15 +6,17 @@ child does is a function here, named in the test; nothing is patched in it but t
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 from collections.abc import Callable
 from datetime import date
 from typing import Any
 
+from forecast_platform.io_managers.batches import Batch, RowBlocks, append_batch
 from forecast_platform.io_managers.ledger import VersionCandidate, append_version, log_origin
 from forecast_platform.io_managers.warehouse import open_warehouse
-from forecast_platform.tables import raw_sales
+from forecast_platform.tables import forecast_intervals, raw_sales
 
 KILLED = -9
 TIMEOUT_SECONDS = 60
@@ -52,6 +54,14 @@ def replace_sales(url: str, tenant: str, frame, first: date, last: date) -> None
     """Replace days of ``raw_sales``."""
     with open_warehouse(url, tenant).transaction() as session:
         session.replace_days(raw_sales, frame, first, last, asset="raw_sales", run_id="child")
+
+
+def append_blocks(url: str, tenant: str, batch: Batch, blocks: list) -> None:
+    """Append the rows of a batch that come in blocks."""
+    with open_warehouse(url, tenant).transaction() as session:
+        session.lock("ledger_batches")
+        rows = RowBlocks(sum(map(len, blocks)), lambda: iter(blocks))
+        append_batch(session, forecast_intervals, dataclasses.replace(batch, rows=rows))
 
 
 def append_forecasts(url: str, tenant: str, candidate: VersionCandidate) -> None:

@@ -9,6 +9,7 @@ from forecast_platform.io_managers.warehouse import Warehouse
 from forecast_platform.tables import raw_sales
 from forecast_platform_tests.faults import children
 from forecast_platform_tests.faults.invariants import assert_sound, assert_whole, contents
+from forecast_platform_tests.io_managers.test_batches import batch, intervals
 from forecast_platform_tests.io_managers.test_ledger import A, B, append, candidate, expected, know_series, newest
 from forecast_platform_tests.sales_frames import DAY, days, sales
 
@@ -55,6 +56,20 @@ def test_an_append_killed_anywhere_is_there_whole_or_not_at_all(warehouse: Wareh
     assert newest(warehouse) == expected(B)
     assert len(warehouse.read("select * from forecast_versions")) == 2
     assert warehouse.logged("forecasts", DAY, DAY)[DAY].rows == 15
+
+
+@pytest.mark.parametrize("point", ["after_insert", "after_version", "before_commit", "after_commit"])
+def test_blocks_killed_anywhere_are_there_whole_or_not_at_all(warehouse: Warehouse, warehouse_url: str, point: str):
+    """``after_insert`` is after the first of three blocks."""
+    warehouse.migrate()
+    blocks = [intervals({first: 1.0, first + 1: 2.0}) for first in (1, 3, 5)]
+    arguments = (warehouse_url, warehouse.tenant, batch(None, "a"), blocks)
+    assert children.run(children.append_blocks, *arguments, crash_at=point) == children.KILLED
+    held = warehouse.read("select series_id from forecast_intervals")
+    batches = warehouse.read("select rows from ledger_batches")["rows"].tolist()
+    assert (len(held), batches) == ((6, [6]) if point == "after_commit" else (0, []))
+    assert children.run(children.append_blocks, *arguments) == 0
+    assert len(warehouse.read("select distinct series_id from forecast_intervals where calibration_id = 1")) == 6
 
 
 def test_the_checker_sees_what_it_is_there_to_see(duckdb_warehouse: Warehouse):

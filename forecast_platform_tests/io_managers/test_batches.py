@@ -13,6 +13,7 @@ from forecast_platform.io_managers.batch_io_manager import BatchIOManager
 from forecast_platform.io_managers.batches import (
     Batch,
     BatchStream,
+    RowBlocks,
     append_batch,
     batch_digest,
     log_batches,
@@ -102,6 +103,65 @@ def test_rows_that_do_not_belong_are_refused_and_nothing_is_written(warehouse: W
     with pytest.raises(Exception, match=r"(?i)check|aborted"):
         crossing = intervals({1: 4.0}).assign(q10=5.0)
         append(warehouse, batch(crossing, "a"))
+    assert stored(warehouse) == []
+    assert warehouse.read("select count(*) as n from ledger_batches")["n"].tolist() == [0]
+
+
+def in_blocks(medians: dict[int, float], at_once: int, held: list[weakref.ref] | None = None) -> RowBlocks:
+    """The same rows, so many series at a time; ``held`` gets a reference to each block."""
+    ids = sorted(medians)
+
+    def make() -> Iterator[pd.DataFrame]:
+        for begin in range(0, len(ids), at_once):
+            rows = intervals({each: medians[each] for each in ids[begin : begin + at_once]})
+            if held is not None:
+                assert all(each() is None for each in held), "a block is held while the next one is made"
+                held.append(weakref.ref(rows))
+            yield rows
+            del rows
+
+    return RowBlocks(len(ids), make)
+
+
+def test_rows_in_blocks_leave_what_all_at_once_leave_and_one_block_is_held(warehouse: Warehouse):
+    first, second = {each: each / 4 for each in range(1, 12)}, {each: each / 4 + (each in (4, 11)) for each in range(14)}
+    held: list[weakref.ref] = []
+    for part, blocks in (("whole", intervals), ("blocks", lambda medians: in_blocks(medians, 3, held))):
+        assert append(warehouse, batch(blocks(first), "a", part=part)) == 11
+        assert append(warehouse, batch(blocks(second), "b", part=part)) == 5
+        assert append(warehouse, batch(None, "b", part=part)) is None
+    assert len(held) == 4 + 5
+    rows = stored(warehouse)
+    by_batch = [[row[1:] for row in rows if row[0] == number] for number in (1, 2, 3, 4)]
+    # The second batch of a kind is compared with the first of each kind: no version is of two parts outside this test.
+    assert by_batch[0] == by_batch[2] and by_batch[1] == by_batch[3]
+    assert warehouse.read("select rows from ledger_batches order by batch_id")["rows"].tolist() == [11, 5, 11, 5]
+
+
+def test_a_transaction_that_is_tried_again_makes_its_blocks_again(duckdb_warehouse: Warehouse, monkeypatch):
+    given, tried = batch(in_blocks({1: 4.0, 2: 5.0, 3: 6.0}, 1), "a"), []
+
+    def work(session) -> int | None:
+        appended = append_batch(session, forecast_intervals, given)
+        tried.append(appended)
+        if len(tried) == 1:
+            raise ZeroDivisionError
+        return appended
+
+    monkeypatch.setattr(type(duckdb_warehouse), "is_conflict", lambda self, error: isinstance(error, ZeroDivisionError))
+    assert duckdb_warehouse.repeat(work) == 3 and tried == [3, 3]
+    assert stored(duckdb_warehouse) == [(1, 1, 4.0), (1, 2, 5.0), (1, 3, 6.0)]
+
+
+def test_blocks_that_are_not_apart_or_not_whole_are_refused_and_nothing_is_written(warehouse: Warehouse):
+    wrong = {
+        "series 2 came in a block after one with series 3": ({1: 4.0, 3: 4.0}, {2: 5.0}),
+        "series 1 came in a block after one with series 1": ({1: 4.0}, {1: 5.0}),
+        "3 rows came in blocks that were to hold 2": ({1: 4.0, 2: 4.0}, {3: 5.0}),
+    }
+    for words, blocks in wrong.items():
+        with pytest.raises(FrameRefused, match=words):
+            append(warehouse, batch(RowBlocks(2, lambda blocks=blocks: map(intervals, blocks)), "a"))
     assert stored(warehouse) == []
     assert warehouse.read("select count(*) as n from ledger_batches")["n"].tolist() == [0]
 
