@@ -46,6 +46,10 @@ class ErrorSums:
         """The sums of some series."""
         return ErrorSums(*(values[:, series] for values in self._arrays))
 
+    def compact(self) -> ErrorSums:
+        """The same in less memory: what is alike for all models, as counts and actuals mostly are, is held once."""
+        return ErrorSums(*(_once(values) for values in self._arrays))
+
     @property
     def any(self) -> bool:
         """Whether there is an error."""
@@ -63,9 +67,14 @@ def rolling(days: Iterable[ErrorSums], length: int) -> Iterator[ErrorSums]:
     """
     held: deque[ErrorSums] = deque(maxlen=length)
     for day in days:
-        held.append(day)
+        held.append(day.compact())
         if len(held) == length:
             yield _total([each for each in held if each.any] or [held[0]])
+
+
+def _once(values: Array) -> Array:
+    alike = len(values) > 1 and np.array_equal(values[1:], np.broadcast_to(values[:1], values[1:].shape))
+    return np.broadcast_to(values[0].copy(), values.shape) if alike else values
 
 
 def _total(days: Sequence[ErrorSums]) -> ErrorSums:

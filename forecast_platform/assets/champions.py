@@ -1,12 +1,13 @@
 """``champions[D]``: the model to publish for each series as of day D, and why."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import sqlalchemy as sa
 
 from forecast_platform import tables
@@ -20,6 +21,7 @@ from forecast_platform.assets.lineage import columns_of, made_from, passed_on
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between, stretches
 from forecast_platform.io_managers.reads import reads_of
+from forecast_platform.io_managers.statements import place_of
 from forecast_platform.io_managers.warehouse import PartitionState, Session
 from forecast_platform.io_managers.windows import require_materialized
 from forecast_platform.partitions import DayWindow
@@ -29,7 +31,8 @@ CODE_VERSION = "3"
 """Raise it with every change to the choice."""
 
 ROWS_AT_ONCE = 5_000_000
-"""Rows of error sums read at a time: of 30,490 series and six models those of seven days."""
+"""Rows of error sums that one query reads: of 30,490 series and six models those of seven days, 160 MB in matrices.
+A query costs 0.1 s of CPU before its first row."""
 
 COUNTED = ("n", "n_scaled")
 SUMMED = (*COUNTED, "sum_scaled_sq", "sum_error", "sum_actual")
@@ -212,48 +215,50 @@ def read_errors(
     """The sums of errors of some series, day by day: models x series, in the order of ``models`` and ``ids``.
 
     The buckets of a day are added here, in the order of their names, whatever the order of rows: 14 days of 30,490
-    series took the database 6.9 s of CPU to add exactly, and 1.6 s to hand out.
+    series took the database 6.9 s of CPU to add exactly, and 1.6 s to hand out. Rows are put in their place as they
+    come: 28 days cost 1.0 s less than in tables of a query's rows, and 700 MB less beside the matrices.
 
     Args:
         rows_of_days: rows of the days that have any, in the order of days; some are read at once.
     """
-    query = ERRORS.format(model=_place_of("model", models), bucket=_place_of("horizon_bucket", HORIZON_BUCKETS))
-    place_of = np.full(int(ids.max(initial=-1)) + 1, -1, dtype=np.intp)
-    place_of[ids] = np.arange(len(ids))
+    query = ERRORS.format(model=place_of("model", models), bucket=place_of("horizon_bucket", HORIZON_BUCKETS))
+    row_of = np.full(int(ids.max(initial=-1)) + 1, -1, dtype=np.intp)
+    row_of[ids] = np.arange(len(ids))
+    held = {day: rows for day, rows in rows_of_days.items() if rows and first <= day <= last}
     wanted = first
-    for begin, end in stretches(rows_of_days, at_once=ROWS_AT_ONCE) if len(ids) else ():
-        block = session.arrow(query, {"first": begin, "last": end})
-        target = block["target_date"].to_numpy().astype("datetime64[D]")
-        series = block["series_id"].to_numpy()
-        at = np.where(series < len(place_of), place_of[np.minimum(series, len(place_of) - 1)], -1)
-        model, bucket = (block[name].to_numpy().astype(np.intp) for name in ("model", "bucket"))
-        cell = np.where((at >= 0) & (model >= 0), model * len(ids) + at, -1)
-        values = {name: block[name].to_numpy() for name in SUMMED}
-        for day in days_between(begin, end):
+    for begin, end in stretches(held, at_once=ROWS_AT_ONCE) if len(ids) else ():
+        days = [day for day in days_between(begin, end) if day in held]
+        shape = (len(days), len(HORIZON_BUCKETS), len(models), len(ids))
+        cubes = {name: np.zeros(shape, dtype=np.int32 if name in COUNTED else np.float64) for name in SUMMED}
+        for block in session.stream(query, {"first": begin, "last": end}):
+            _put(block, cubes, np.array(days, dtype="datetime64[D]"), row_of)
+        for number, day in enumerate(days):
             yield from (ErrorSums.nothing(len(models), len(ids)) for _ in range((day - wanted).days))
-            here = np.flatnonzero((target == np.datetime64(day)) & (cell >= 0))
-            yield _of_day(here, cell, bucket, values, (len(models), len(ids)))
+            yield ErrorSums.of_day(*(_added(cube[number]) for cube in cubes.values()))
             wanted = day + timedelta(days=1)
+        del cubes
     yield from (ErrorSums.nothing(len(models), len(ids)) for _ in range((last - wanted).days + 1))
 
 
-def _of_day(
-    rows: np.ndarray, cell: np.ndarray, bucket: np.ndarray, values: Mapping[str, np.ndarray], shape: tuple[int, int]
-) -> ErrorSums:
-    sums = {name: np.zeros(shape, dtype=np.int32 if name in COUNTED else np.float64) for name in SUMMED}
-    for number in range(len(HORIZON_BUCKETS)):
-        taken = rows[bucket[rows] == number]
-        for name, total in sums.items():
-            # A cell has one row of each bucket.
-            total.reshape(-1)[cell[taken]] += values[name][taken]
-    return ErrorSums.of_day(*sums.values())
+def _put(block: pa.RecordBatch, cubes: Mapping[str, np.ndarray], days: np.ndarray, row_of: np.ndarray) -> None:
+    """Put rows where they belong: each is the only one of its day, bucket, model and series."""
+    columns = {name: block.column(name).to_numpy(zero_copy_only=False) for name in block.schema.names}
+    series, model = columns["series_id"], columns["model"]
+    at = np.where(series < len(row_of), row_of[np.minimum(series, len(row_of) - 1)], -1)
+    target = columns["target_date"].astype("datetime64[D]")
+    day, bucket = np.minimum(np.searchsorted(days, target), len(days) - 1), columns["bucket"]
+    asked = np.flatnonzero((at >= 0) & (model >= 0) & (bucket >= 0) & (days[day] == target))
+    place = tuple(each[asked] for each in (day, bucket, model, at))
+    for name, cube in cubes.items():
+        cube[place] = columns[name][asked]
 
 
-def _place_of(column: str, names: Sequence[str]) -> str:
-    """SQL: the place of a text among ``names``, -1 where it is not one of them. Texts of as many rows took as long to
-    look up here as all columns to read."""
-    cases = " ".join(f"when '{name}' then {place}" for place, name in enumerate(names))
-    return f"cast(case {column} {cases} else -1 end as smallint)"
+def _added(buckets: np.ndarray) -> np.ndarray:
+    """The sum over the first axis, in its order."""
+    total = np.zeros_like(buckets[0])
+    for each in buckets:
+        total += each
+    return total
 
 
 def champion_rows(

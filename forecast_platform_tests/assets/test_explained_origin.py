@@ -74,10 +74,7 @@ def test_a_series_is_told_as_by_its_model_explaining_the_whole_panel(panel: Pane
 
 def test_words_are_for_the_largest_and_stay_while_what_they_say_does(panel: Panel, published: Published):
     class Generator:
-        asked: list[str] = []
-
         def phrase(self, sentence: str) -> str:
-            self.asked.append(sentence)
             return f"In short: {sentence}"
 
     explained, count = ExplainedOrigin.of(published, panel, MODELS).phrased(Generator(), most=4)

@@ -64,7 +64,7 @@ def test_a_series_that_a_model_did_not_forecast_is_left_out():
 def test_a_card_says_spec_share_weights_and_accuracy():
     scores = pd.DataFrame(
         {
-            "model": ["linear"] * 2,
+            "place": [0] * 2,
             "series_id": [1, 2],
             "n": [10, 10],
             "error": [5.0, -1.0],

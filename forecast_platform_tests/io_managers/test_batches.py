@@ -124,7 +124,10 @@ def in_blocks(medians: dict[int, float], at_once: int, held: list[weakref.ref] |
 
 
 def test_rows_in_blocks_leave_what_all_at_once_leave_and_one_block_is_held(warehouse: Warehouse):
-    first, second = {each: each / 4 for each in range(1, 12)}, {each: each / 4 + (each in (4, 11)) for each in range(14)}
+    first, second = (
+        {each: each / 4 for each in range(1, 12)},
+        {each: each / 4 + (each in (4, 11)) for each in range(14)},
+    )
     held: list[weakref.ref] = []
     for part, blocks in (("whole", intervals), ("blocks", lambda medians: in_blocks(medians, 3, held))):
         assert append(warehouse, batch(blocks(first), "a", part=part)) == 11

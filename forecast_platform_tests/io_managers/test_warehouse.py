@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from forecast_platform.io_managers import duckdb_dialect
 from forecast_platform.io_managers.warehouse import Warehouse, WarehouseError, open_warehouse
 from forecast_platform.tables import series
 from forecast_platform_tests.sales_frames import DAY
@@ -85,3 +86,14 @@ def test_values_of_a_statement_may_be_lists(warehouse: Warehouse):
     query = sa.select(series).where(series.c.sku.in_(["a", "b"]), series.c.first_seen == sa.bindparam("day"))
     assert len(warehouse.read(query, {"day": DAY})) == 1
     assert warehouse.read(sa.select(series).where(series.c.sku.in_([]))).empty
+
+
+def test_a_stream_hands_out_the_rows_of_a_query_in_parts(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(duckdb_dialect, "STREAMED_ROWS", 2048)
+    numbers = " union all ".join(f"select {n} as tens" for n in range(100))
+    query = f"select a.tens * 100 + b.tens as n from ({numbers}) a, ({numbers}) b where a.tens < :most"
+    with warehouse.reading() as session:
+        parts = list(session.stream(query, {"most": 90}))
+        assert sorted(n for part in parts for n in part.column("n").to_pylist()) == list(range(9000))
+        assert warehouse.backend == "postgresql" or max(part.num_rows for part in parts) <= 2048
+        assert not any(part.num_rows for part in session.stream(query, {"most": 0}))
