@@ -179,7 +179,7 @@ def _candidate(
         inputs=inputs,
         input_digest=digest,
         live=scope.today() <= origin + timedelta(days=1),
-        forecasts=None if made is None or made.error else made.frame(),
+        forecasts=None if made is None or made.error else made.frame,
         kept=scope.tenant.kept_horizons(model.name),
         fallbacks=0 if made is None else made.fallbacks,
         outcome=_outcome(made),

@@ -50,7 +50,7 @@ class VersionCandidate:
         live: made before its first target day closed.
         kept: the horizons that are kept of each series, of a model that is not kept in full; ``None``: all.
         forecasts: ``mean`` and ``status`` by ``horizon`` 1..H for each series, named by ``series_id`` or by ``sku``
-            and ``location``; ``None`` where nothing was computed.
+            and ``location``, or what frames them when they are appended; ``None`` where nothing was computed.
         fallbacks: series whose numbers are the fallback's.
         outcome: ``computed``, ``on record``, or ``failed: …`` with the reason.
         requested_by, reason, started_at: for the log of asking.
@@ -64,7 +64,7 @@ class VersionCandidate:
     inputs: Mapping[str, Any]
     input_digest: str
     live: bool
-    forecasts: pd.DataFrame | None
+    forecasts: pd.DataFrame | Callable[[], pd.DataFrame] | None
     kept: tuple[int, ...] | None = None
     fallbacks: int = 0
     outcome: str = "computed"
@@ -241,7 +241,7 @@ def ledger_rows(session: Session, candidate: VersionCandidate) -> pa.Table:
         FrameRefused: see ``append_version``.
     """
     assert candidate.forecasts is not None
-    frame = candidate.forecasts
+    frame = candidate.forecasts() if callable(candidate.forecasts) else candidate.forecasts
     where = f"forecasts: {candidate.model} of {candidate.origin_date}"
     if "series_id" not in frame.columns:
         known = session.frame(sa.select(series.c.series_id, series.c.sku, series.c.location))
