@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecast_platform.forecasting.linear_systems import solve_symmetric, sum_rows
+from forecast_platform.forecasting.linear_systems import blocks_of, solve_symmetric, sum_rows
 from forecast_platform.forecasting.pooling import SPREADS
+from forecast_platform.threads import on_all_cores
 
 Array = np.ndarray
 LEAST, MOST = 0.1, 10.0
@@ -56,7 +57,15 @@ class Effects:
 
     def factors(self, covariates: Array) -> Array:
         """Factor of each day: days x n from n x k x days."""
-        return (self.at_neutral()[:, None] + sum_rows(self.from_neutral(covariates).swapaxes(0, 1))).T
+        factors = np.empty((covariates.shape[2], len(self.slope)))
+
+        def fill(block: slice) -> None:
+            own = Effects(self.slope[block], self.centre[block], self.neutral[block])
+            parts = own.from_neutral(covariates[block])
+            factors[:, block] = (own.at_neutral()[:, None] + sum_rows(parts.swapaxes(0, 1))).T
+
+        on_all_cores(fill, blocks_of(len(self.slope)))
+        return factors
 
 
 def no_effects(series: int) -> Effects:
@@ -78,29 +87,70 @@ def fit_effects(y: Array, base: Array, noise: Array, covariates: Array, pools: S
     Returns:
         The ``Effects``. A covariate that never changed has none.
     """
-    observed = ~np.isnan(y)
     number, series = covariates.shape[1], y.shape[1]
+    blocks = blocks_of(series)
+    seen = on_all_cores(lambda block: _seen(y[:, block], covariates[block]), blocks)
+    centre = np.concatenate([each.centre for each in seen])
+    binary = np.logical_and.reduce([each.binary for each in seen])
+    neutral = np.where(binary, np.rint(centre), centre)
+    days = np.maximum(np.concatenate([each.days for each in seen]), 1.0)
+    squares = np.zeros((number, len(y)))
+    for block in blocks:
+        for k in range(number):
+            moved = _moved(y[:, block], covariates[block, k], centre[block, k])
+            for own in (moved * moved).T:  # series by series, whatever their block
+                np.add(squares[k], own, out=squares[k])
+    scale = np.sqrt(sum_rows(squares.T) / max(days.sum(), 1.0))
+    unit = np.where(scale > 0, scale, 1.0)
+    systems = on_all_cores(
+        lambda block: _systems(y[:, block], base[:, block], noise[block], covariates[block], centre[block], unit),
+        blocks,
+    )
+    gram, right = (np.concatenate(each, axis=-1) for each in zip(*systems, strict=True))
+    slope = _pull_together(gram, right, pools, spread)
+    return Effects((slope / unit[:, None]).T, centre, neutral)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Of n series: days observed; of k covariates their means over those, n x k, and whether each is only 0 or 1."""
+
+    days: Array
+    centre: Array
+    binary: Array
+
+
+def _seen(y: Array, covariates: Array) -> _Seen:
+    observed = ~np.isnan(y)
+    days = sum_rows(observed.astype(float))
+    centre, binary = np.zeros(covariates.shape[:2]), np.zeros(covariates.shape[1], dtype=bool)
+    for k in range(covariates.shape[1]):
+        values = np.where(observed, covariates[:, k].T, 0.0)
+        centre[:, k] = sum_rows(values) / np.maximum(days, 1.0)
+        binary[k] = np.isin(values, (0.0, 1.0)).all()
+    return _Seen(days, centre, binary)
+
+
+def _moved(y: Array, covariate: Array, centre: Array) -> Array:
+    """How far a covariate is from its mean on the observed days: W x n."""
+    observed = ~np.isnan(y)
+    return np.where(observed, np.where(observed, covariate.T, 0.0) - centre, 0.0)
+
+
+def _systems(y: Array, base: Array, noise: Array, covariates: Array, centre: Array, unit: Array) -> tuple[Array, Array]:
+    """Normal equations of each series' own effects, lower triangle: k x k x n and k x n."""
+    observed, number = ~np.isnan(y), covariates.shape[1]
     level = sum_rows(np.where(observed, y, 0.0)) / np.maximum(sum_rows(np.where(observed, base, 0.0)), 1e-12)
     known = (level > 0) & np.isfinite(noise)
     away = np.where(observed & known, (y - level * base) / np.where(known, level, 1.0), 0.0)
     weight = np.where(known, 1.0 / noise, 0.0)
-    days = np.maximum(sum_rows(observed.astype(float)), 1.0)
-    columns, centre, neutral, scale = [], np.zeros((series, number)), np.zeros((series, number)), np.ones(number)
-    for k in range(number):
-        values = np.where(observed, covariates[:, k].T, 0.0)
-        centre[:, k] = sum_rows(values) / days
-        moved = np.where(observed, values - centre[:, k], 0.0)
-        scale[k] = np.sqrt(sum_rows(sum_rows((moved * moved).T)[:, None])[0] / max(days.sum(), 1.0))
-        binary = bool(np.isin(values, (0.0, 1.0)).all())
-        neutral[:, k] = np.rint(centre[:, k]) if binary else centre[:, k]
-        columns.append(base * moved / (scale[k] if scale[k] > 0 else 1.0))
-    gram, right = np.zeros((number, number, series)), np.zeros((number, series))
+    columns = [base * _moved(y, covariates[:, k], centre[:, k]) / unit[k] for k in range(number)]
+    gram, right = np.zeros((number, number, y.shape[1])), np.zeros((number, y.shape[1]))
     for i, column in enumerate(columns):
         right[i] = weight * sum_rows(column * away)
         for j in range(i + 1):
             gram[i, j] = weight * sum_rows(column * columns[j])
-    slope = _pull_together(gram, right, pools, spread)
-    return Effects((slope / np.where(scale > 0, scale, 1.0)[:, None]).T, centre, neutral)
+    return gram, right
 
 
 def _pull_together(gram: Array, right: Array, pools: Sequence[Array], spread: float) -> Array:

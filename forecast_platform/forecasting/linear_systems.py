@@ -13,6 +13,15 @@ import numpy as np
 Array = np.ndarray
 
 
+BLOCK = 4096
+"""Series whose days are looked at together where a whole matrix of them beside the given ones would be made."""
+
+
+def blocks_of(series: int) -> list[slice]:
+    """The series in blocks; at least one, which may be empty."""
+    return [slice(start, start + BLOCK) for start in range(0, max(series, 1), BLOCK)]
+
+
 def sum_rows(matrix: Array) -> Array:
     """Sum over the first axis, first row first.
 

@@ -161,18 +161,26 @@ def fit_growth(y: Array, factors: Array, pools: Sequence[Array], spread: float) 
     observed = ~np.isnan(y)
     whole = sum_rows(observed.astype(float)) >= 0.5 * len(y)
     seen = observed & whole
-    level = sum_rows(np.where(seen, y, 0.0)) / np.maximum(sum_rows(np.where(seen, factors, 0.0)), 1e-12)
+    level = _sum_seen(y, seen) / np.maximum(_sum_seen(factors, seen), 1e-12)
     time = np.arange(len(y)) - (len(y) - 1.0)
     growth = np.zeros(y.shape[1])
     for codes in pools[:2]:
         size = int(codes.max(initial=-1)) + 1
         total, expected = (
-            np.stack([np.bincount(codes, weights=row, minlength=size) for row in rows])
-            for rows in (np.where(seen, y, 0.0), np.where(seen, level * factors, 0.0))
+            np.stack([np.bincount(codes, weights=np.where(here, row, 0.0), minlength=size) for here, row in days])
+            for days in (zip(seen, y, strict=True), zip(seen, (level * row for row in factors), strict=True))
         )
         slope, precision = _relative_slope(total, expected, time[:, None])
         growth = pull((precision * slope)[codes], precision[codes], growth, spread / MONTH)
     return growth
+
+
+def _sum_seen(values: Array, seen: Array) -> Array:
+    """Sum over the first axis of what is seen, first row first, a row at a time."""
+    total = np.zeros(values.shape[1:])
+    for row, here in zip(values, seen, strict=True):
+        total += np.where(here, row, 0.0)
+    return total
 
 
 def _weeks(days: Array) -> Array:

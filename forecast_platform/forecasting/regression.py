@@ -134,6 +134,18 @@ def lag_regression_terms(
         Weekday and recent sales, n x horizon each, and covariates, n x k x horizon, in the units of ``y``. Their sum
         and ``weights.level`` times ``factors`` are the forecast.
     """
+    blocks = [slice(start, start + BLOCK) for start in range(0, max(len(factors), 1), BLOCK)]
+
+    def terms(rows: slice) -> tuple[Array, Array, Array]:
+        own = LagWeights(**{name: values[rows] for name, values in vars(weights).items()})
+        return _block_terms(own, design, factors[rows], None if covariates is None else covariates[rows])
+
+    return tuple(map(np.concatenate, zip(*on_all_cores(terms, blocks), strict=True)))
+
+
+def _block_terms(
+    weights: LagWeights, design: LagDesign, factors: Array, covariates: Array | None
+) -> tuple[Array, Array, Array]:
     reach, (series, horizon), known = design.reach, factors.shape, weights.covariate.shape[1]
     factor = np.concatenate([weights.tail_factors.T, factors.T])
     base = weights.level * factor

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecast_platform.forecasting.linear_systems import sum_rows
+from forecast_platform.forecasting.linear_systems import blocks_of, sum_rows
 from forecast_platform.forecasting.pooling import pooled_ratios, pull
+from forecast_platform.threads import on_all_cores
 
 Array = np.ndarray
 SEASON = 7
@@ -51,6 +52,11 @@ class Week:
     @classmethod
     def of(cls, y: Array) -> Week:
         """Of W x n units, time first, NaN where not observed. A series' numbers depend on its own days only."""
+        parts = on_all_cores(lambda block: cls._of(y[:, block]), blocks_of(y.shape[1]))
+        return cls(*(np.concatenate([vars(part)[name] for part in parts], axis=-1) for name in vars(parts[0])))
+
+    @classmethod
+    def _of(cls, y: Array) -> Week:
         observed = ~np.isnan(y)
         filled = np.where(observed, y, 0.0)
         place = slots(len(y))
