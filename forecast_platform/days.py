@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
+from typing import TypeVar
+
+K = TypeVar("K", date, int)
 
 
 def days_between(first: date, last: date) -> list[date]:
@@ -37,13 +40,13 @@ def next_month(day: date) -> date:
     return (month_of(day) + timedelta(days=32)).replace(day=1)
 
 
-def stretches(rows: Mapping[date, int], *, at_once: int) -> Iterator[tuple[date, date]]:
-    """The first and last day of runs of days, in order, that hold ``at_once`` rows or, of one day, more."""
+def stretches(rows: Mapping[K, int], *, at_once: int) -> Iterator[tuple[K, K]]:
+    """The first and last of runs of days (or batches), in order, that hold ``at_once`` rows or, of one alone, more."""
     begin, held, previous = None, 0, None
     for day, count in sorted(rows.items()):
         if begin is not None and held + count > at_once:
             yield begin, previous
             begin, held = None, 0
-        begin, held, previous = begin or day, held + count, day
+        begin, held, previous = day if begin is None else begin, held + count, day
     if begin is not None:
         yield begin, previous

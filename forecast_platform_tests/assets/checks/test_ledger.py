@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import pandas as pd
 import pytest
 
+from forecast_platform.assets.checks import ledger as checks_ledger
 from forecast_platform.assets.checks.forecast_intervals import quantiles_ordered
 from forecast_platform.assets.checks.forecasts import forecasts_complete, models_ran
 from forecast_platform.assets.checks.ledger import untouched, verify_ledger
@@ -113,7 +114,11 @@ def test_nothing_unfit_is_published_whether_a_check_ran_or_not(ledger: CheckedSh
         publish()
 
 
-def test_what_was_appended_is_what_is_there(ledger: CheckedShop):
+@pytest.mark.parametrize("at_once", [1, 10_000_000])
+def test_what_was_appended_is_what_is_there(ledger: CheckedShop, monkeypatch: pytest.MonkeyPatch, at_once: int):
+    """However many batches are read at once: ``1`` reads each alone."""
+    monkeypatch.setattr(checks_ledger, "ROWS_AT_ONCE", at_once)
+
     def look(asset: str = "forecasts"):
         return ledger.look(lambda each: untouched(each, asset))
 
