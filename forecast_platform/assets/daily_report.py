@@ -15,6 +15,7 @@ import dagster as dg
 import xxhash
 
 from forecast_platform.assets.catalog import add_figures, markdown_cell
+from forecast_platform.assets.report_accuracy import SPAN, read_accuracy
 from forecast_platform.assets.report_reading import read_report
 from forecast_platform.assets.scope import TenantScope, day_range
 from forecast_platform.days import days_between
@@ -129,19 +130,23 @@ def _digest(report: DayReport) -> str:
 
 
 def _reports(scope: TenantScope, reads: Reads, first: date, last: date) -> Iterator[tuple[date, DayReport, float]]:
-    """Each day's figures, with the moment at which reading them began."""
+    """Each day's figures, with the moment at which reading them began; the first of a span reads for all of it."""
     days = days_between(first, last)
     with scope.warehouse.reading() as session:
         for name, back in inputs_of(scope).items():
             materialized(session, name, days, start=scope.tenant.start, wanted_by=NAME)
             seen = days_between(first - timedelta(days=back), last)
             reads.saw_partitions(name, seen, session.logged(name, seen[0], last))
-    for day in days:
-        begun = time.monotonic()
+    for begin in range(0, len(days), SPAN):
+        span, begun = days[begin : begin + SPAN], time.monotonic()
         with scope.warehouse.reading() as session:
-            session.recall([day])
-            report = read_report(session, scope, day)
-        yield day, report, begun
+            scored = read_accuracy(session, span[0], span[-1])
+        for day in span:
+            with scope.warehouse.reading() as session:
+                session.recall([day])
+                report = read_report(session, scope, day, scored)
+            yield day, report, begun
+            begun = time.monotonic()
 
 
 def report_figures(report: DayReport) -> dict[str, Any]:

@@ -12,13 +12,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from forecast_platform.accuracy.intervals import QUANTILE_LEVELS
+from forecast_platform.assets.report_accuracy import RangeAccuracy
 from forecast_platform.assets.scope import TenantScope
 from forecast_platform.io_managers.warehouse import Session
 from forecast_platform.reporting.figures import (
-    CHAMPIONS,
-    FLOOR,
     PAST_DAYS,
-    PUBLISHED,
     WINDOWS,
     Arrival,
     ChampionChange,
@@ -35,8 +33,8 @@ from forecast_platform.reporting.figures import (
 LISTED = 8
 """Rows of each list of what changed; how many more there are is said below it."""
 
-WORST, MOVERS = 10, 10
-"""Rows of the tables of series."""
+MOVERS = 10
+"""Rows of the table of series whose coming week differs most."""
 
 EXACT = "cast(sum(cast({0} as numeric(38, 14))) as double precision)"
 """Sums that do not depend on the order of the rows, so that a report made twice is the same to the byte."""
@@ -64,69 +62,6 @@ MODELS = """
     ) as p join forecast_versions as v on v.version_id = p.version_id
     where p.age = 1 group by v.model
 """
-
-MEASURES = ("sum_error", "sum_abs_error", "sum_actual")
-SUMS = ", ".join(["sum(n) as n", *(f"{EXACT.format(name)} as {name}" for name in MEASURES)])
-CELL = ", ".join(
-    [
-        *(f"sums.{name}" for name in ("target_date", "series_id", "horizon_bucket", "n", "n_scaled")),
-        *(f"cast(sums.{name} as numeric(38, 14)) as {name}" for name in (*MEASURES, "sum_scaled_sq")),
-    ]
-)
-"""Sums of a day as exact numbers, because they are added up three times: that cast is most of the work."""
-ADDED = ", ".join(["sum(n) as n", *(f"cast(sum({name}) as double precision) as {name}" for name in MEASURES)])
-OF_PUBLISHED_ORIGINS = """
-    published_sums as published on published.target_date = sums.target_date and published.series_id = sums.series_id
-        and published.horizon_bucket = sums.horizon_bucket and published.n = sums.n
-"""
-
-ACCURACY = f"""
-    with scored as materialized (
-      select '{PUBLISHED}' as source, {CELL} from published_sums as sums where target_date between :first and :day
-      union all
-      select '{FLOOR}', {CELL} from error_sums as sums join {OF_PUBLISHED_ORIGINS}
-      where sums.model = '{FLOOR}' and sums.target_date between :first and :day
-      union all
-      select '{CHAMPIONS}', {CELL} from error_sums as sums
-      join champions on champions.as_of = :day and champions.series_id = sums.series_id
-        and champions.model = sums.model
-      join {OF_PUBLISHED_ORIGINS}
-      where sums.target_date between :first and :day
-    ),
-    windows as (select 7 as days union all select 28 union all select 90),
-    slices as materialized (
-      select source, series_id,
-        case when target_date >= :week then 7 when target_date >= :month then 28 else 90 end as slice, {ADDED},
-        sum(n_scaled) as n_scaled, cast(sum(sum_scaled_sq) as double precision) as sum_scaled_sq
-      from scored group by 1, 2, 3
-    ),
-    of_series as (
-      select windows.days, source, series_id, {SUMS},
-        sqrt({EXACT.format("sum_scaled_sq")} / nullif(sum(n_scaled), 0)) as rmsse
-      from slices join windows on slice <= windows.days
-      group by 1, 2, 3
-    ),
-    worst as (
-      select *, row_number() over (partition by days order by sum_abs_error desc, series_id) as place
-      from of_series where source = '{PUBLISHED}' and days < 90
-    )
-    select 'all' as part, days, source, cast(null as text) as bucket,
-      cast(null as date) as target_date, cast(null as integer) as series_id, {SUMS},
-      {EXACT.format("rmsse")} / nullif(count(rmsse), 0) as rmsse
-    from of_series group by days, source
-    union all
-    select 'bucket', 28, source, horizon_bucket, null, null, {ADDED}, cast(null as double precision)
-    from scored where target_date >= :month group by source, horizon_bucket
-    union all
-    select 'day', 1, source, null, target_date, null, {ADDED}, null from scored group by source, target_date
-    union all
-    select 'worst', days, source, null, null, series_id, n, {", ".join(MEASURES)}, rmsse
-    from worst where place <= {WORST} and sum_abs_error > 0
-"""
-"""Each forecast that met its actual, as what was published, what today's champion gives, and the floor, where they are
-of the very origins that were published: over rolling windows, by horizon bucket, by target day, and of the series that
-missed the most. Read from sums by day and bucket: from the errors themselves it took 28 s for 27 origins of 30,490
-series."""
 
 COVERAGE = f"""
     select windows.days, sum(n),
@@ -221,8 +156,11 @@ SENTENCES = """
 """
 
 
-def read_report(session: Session, scope: TenantScope, day: date) -> DayReport:
-    """Everything that the report of ``day`` says; what a young ledger does not have yet is left empty."""
+def read_report(session: Session, scope: TenantScope, day: date, scored: RangeAccuracy) -> DayReport:
+    """Everything that the report of ``day`` says; what a young ledger does not have yet is left empty.
+
+    ``scored``: of a range that holds the day.
+    """
     back = {"week": day - timedelta(days=6), "month": day - timedelta(days=27), "first": day - timedelta(days=89)}
     asked: dict[str, Any] = {"day": day, "before": day - timedelta(days=1), "most": LISTED, **back}
     models = dict(session.execute(MODELS, {"day": day}))
@@ -235,16 +173,16 @@ def read_report(session: Session, scope: TenantScope, day: date) -> DayReport:
         series=sum(models.values()),
         models=models,
     )
-    scored = session.execute(ACCURACY, {"day": day, **back})
+    accuracy = scored.of(session, day)
     return DayReport(
         **{name: getattr(report, name) for name in ("tenant", "day", "horizon", "units", "forecasts", "series")},
         models=models,
-        accuracy={(int(row[1]), row[2]): _scores(row[6:]) for row in scored if row[0] == "all"},
-        buckets={(row[3], row[2]): _scores(row[6:]) for row in scored if row[0] == "bucket"},
-        daily={(row[4], row[2]): _scores(row[6:]) for row in scored if row[0] == "day"},
+        accuracy=accuracy.accuracy,
+        buckets=accuracy.buckets,
+        daily=accuracy.daily,
         coverage=_coverage(session, report.lead_model, asked),
         changes=_changes(session, scope, asked),
-        worst=_worst(session, [row for row in scored if row[0] == "worst"], asked),
+        worst=_worst(session, accuracy.worst, asked),
         movers=_movers(session, asked),
         **(_stock(session, asked) if scope.plans_stock else {}),
     )
@@ -280,11 +218,6 @@ def _units(session: Session, day: date) -> dict[date, float]:
 def _forecasts(session: Session, scope: TenantScope, day: date) -> dict[tuple[date, int], float]:
     asked = {"first": day - timedelta(days=PAST_DAYS), "day": day, "horizon": scope.tenant.horizon}
     return {(origin, int(horizon)): float(mean) for origin, horizon, mean in session.execute(TOTALS, asked)}
-
-
-def _scores(row: Sequence[Any]) -> Scores:
-    n, error, abs_error, actual, rmsse = row
-    return Scores(int(n), float(error), float(abs_error), float(actual), None if rmsse is None else float(rmsse))
 
 
 def _coverage(session: Session, model: str | None, asked: Mapping[str, Any]) -> dict[int, Coverage]:
@@ -349,22 +282,24 @@ def _local(moment: datetime, zone: ZoneInfo) -> date:
     return moment.astimezone(zone).date()
 
 
-def _worst(session: Session, rows: Sequence[Sequence[Any]], asked: Mapping[str, Any]) -> dict[int, tuple[Series, ...]]:
-    ids = {row[5] for row in rows}
+def _worst(
+    session: Session, found: Mapping[int, Mapping[int, Scores]], asked: Mapping[str, Any]
+) -> dict[int, tuple[Series, ...]]:
+    ids = {each for scores in found.values() for each in scores}
     names, sentences = _names(session, ids), _sentences(session, ids, asked["day"])
     worst: dict[int, tuple[Series, ...]] = {}
     for window, since in zip(WINDOWS[:2], (asked["week"], asked["month"]), strict=True):
-        held = sorted((row for row in rows if row[1] == window), key=lambda row: (-row[8], names[row[5]]))
-        sold = _by_ids(session, SOLD_OF, {row[5] for row in held}, {"since": since, "day": asked["day"]})
+        held = sorted(found[window].items(), key=lambda each: (-each[1].abs_error, names[each[0]]))
+        sold = _by_ids(session, SOLD_OF, found[window], {"since": since, "day": asked["day"]})
         worst[window] = tuple(
             Series(
-                *names[row[5]],
-                units=float(sold.get(row[5], (0.0,))[0]),
-                wape=(scores := _scores(row[6:])).wape,
+                *names[series_id],
+                units=float(sold.get(series_id, (0.0,))[0]),
+                wape=scores.wape,
                 bias=scores.bias,
-                sentence=sentences.get(row[5]),
+                sentence=sentences.get(series_id),
             )
-            for row in held
+            for series_id, scores in held
         )
     return worst
 

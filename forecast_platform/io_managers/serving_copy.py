@@ -27,10 +27,17 @@ from forecast_platform.io_managers.duckdb_dialect import DuckDBSession, DuckDBWa
 
 MANIFEST = "current.json"
 FORMAT = "1"
-"""Raise it with every change to how files are written: all of them are then written again."""
+"""Raise it with every change after which files of before must not be read any more: all are then written again."""
 
 ROWS_PER_GROUP = 8_192
 """Rows that a reader who looks for one series has to read: fewer make the file larger and slower to write."""
+
+OF_LEDGER = 61_440
+"""The same of a ledger's day of 5 million rows, of which a reader has to look at each group's bounds: one series of a
+version is found in 2.4 ms, in 600 groups of 8,192 rows it took 8, and the file took a quarter longer to write."""
+
+COMPRESSION = "compression zstd, compression_level 1"
+"""Level 3, which is the default, takes twice the time for explanations and a third more for sums, and saves nothing."""
 
 KEPT_SECONDS = 600
 """How long a file stays that is no longer served: longer than any reader's session."""
@@ -80,6 +87,11 @@ WHOLE = (
 
 ORDER = ("sku", "location", "series_id", "model", "horizon")
 """Columns that rows of a file are sorted by, before its day: those of one series are together."""
+
+LEDGERS = frozenset({"forecasts", "forecast_intervals"})
+LEDGER_ORDER = ("version_id", "series_id", "horizon")
+"""The ledgers that are kept by version, and their order: readers name the versions, and it is nearer to how the rows
+stand in the warehouse, so that sorting takes two thirds of the time and the files are a fifth smaller."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +152,8 @@ class _Writer:
             yield self._whole(table, columns)
             return
         day_column = BY_ORIGIN.get(table) or BY_SERIES[table]
-        order = [name for name in (*ORDER, day_column) if name in columns]
+        by = LEDGER_ORDER if table in LEDGERS else (*ORDER, day_column)
+        order = [name for name in by if name in columns]
         yield self._file(table, f"{day_column}={NO_DAY}/{shape}.parquet", "false", order)
         for first, last, name in self._periods(table, day_column, shape):
             yield self._file(table, name, f"{day_column} between date '{first}' and date '{last}'", order)
@@ -163,24 +176,25 @@ class _Writer:
         path = self._folder / table / name
         if not path.exists():
             ordered = ", ".join(f'"{column}"' for column in order)
-            self._write(f'select * from "{table}" where {condition} order by {ordered}', path)
+            self._write(f'select * from "{table}" where {condition} order by {ordered}', path, table)
         return f"{table}/{name}"
 
     def _whole(self, table: str, columns: list[str]) -> str:
         """The file of a whole table, named by its bytes: what has not changed is not served anew."""
         part = self._folder / table / f"{uuid4().hex}.part"
         order = [name for name in ORDER if name in columns] or columns[:2]
-        self._write(f'select * from "{table}" order by {", ".join(order)}', part)
+        self._write(f'select * from "{table}" order by {", ".join(order)}', part, table)
         name = f"{xxhash.xxh3_128_hexdigest(part.read_bytes())}.parquet"
         os.replace(part, self._folder / table / name)
         return f"{table}/{name}"
 
-    def _write(self, query: str, path: Path) -> None:
+    def _write(self, query: str, path: Path, table: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{uuid4().hex}.tmp")
         target = str(part).replace("'", "''")
+        group = OF_LEDGER if table in LEDGERS else ROWS_PER_GROUP
         self._session.connection.execute(
-            f"copy ({query}) to '{target}' (format parquet, compression zstd, row_group_size {ROWS_PER_GROUP})"
+            f"copy ({query}) to '{target}' (format parquet, {COMPRESSION}, row_group_size {group})"
         )
         os.replace(part, path)
 

@@ -152,8 +152,8 @@ class DayReport:
         units: sold on the day, by day back to ``PAST_DAYS`` ago; a day that is not there is not on record.
         forecasts: total forecast by (origin, days ahead), of the day's origin and of those that reach its past days.
         series: how many are forecast from the day's origin; ``models``: by model, for how many it is published.
-        accuracy: by window and source; ``buckets``: of 28 days by horizon bucket and source; ``daily``: by target day
-            and source.
+        accuracy: by window and source; ``buckets``: of 28 days by horizon bucket, and ``daily``: by target day, of what
+            was published and of the floor.
         coverage: by window, of the intervals of ``lead_model``, the one that is published for most series.
         stock: by day, where stock is planned; ``exceptions``: what to act on, the most urgent first.
         worst: by window, the series that missed the most units; ``movers``: those whose coming week differs most.
