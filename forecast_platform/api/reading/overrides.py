@@ -60,18 +60,15 @@ def found(session: Session, entry: str) -> dict[str, Any] | None:
 
 
 def standing_by_sku(session: Session) -> dict[str, tuple[Standing, ...]]:
-    """What nobody has withdrawn, of days after the oldest origin that is served, by SKU.
+    """What nobody has withdrawn, of days after the oldest origin that is served, by SKU and in order of entry.
 
     Nothing where the ledger is not served yet, as after an upgrade until the next run.
     """
     if not _is_served(session):
         return {}
     since = session.scalar(SERVED_FROM)
-    rows = (
-        []
-        if since is None
-        else records(session, f"{LEDGER} and w.received_at is null and o.target_date > :since", {"since": since})
-    )
+    query = f"{LEDGER} and w.received_at is null and o.target_date > :since order by o.entry"
+    rows = [] if since is None else records(session, query, {"since": since})
     by_sku: dict[str, list[Standing]] = {}
     for row in rows:
         by_sku.setdefault(row["sku"], []).append(_standing(row))
