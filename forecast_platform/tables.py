@@ -64,9 +64,12 @@ def _table(
     unique: tuple[tuple[str, ...], ...] = (),
     checks: tuple[str, ...] = (),
     by_month: bool = False,
+    order: tuple[str, ...] = (),
     description: str,
 ) -> Table:
     """Declare a table. ``enforce_key=False`` leaves the key to the IO manager's check (see ``forecasts``).
+
+    ``order``: columns of the key by which rows are kept, and which no two share, where that is not the key itself.
 
     ``by_month``: PostgreSQL keeps the months of the partition column apart, and old months may move to the archive.
 
@@ -80,7 +83,10 @@ def _table(
         *([PrimaryKeyConstraint(*key)] if enforce_key else []),
         *(UniqueConstraint(*names) for names in unique),
         *(CheckConstraint(condition) for condition in checks),
-        info={"key": key, "write": write, "partition": partition, "owner": owner, "by_month": by_month},
+        info={
+            **{"key": key, "order": order or key, "write": write, "partition": partition, "owner": owner},
+            "by_month": by_month,
+        },
         comment=description,
     )
 
@@ -256,6 +262,9 @@ forecast_versions = _table(
     ),
 )
 
+LEDGER_ORDER = ("version_id", "horizon", "series_id")
+"""A day that is scored asks each origin for one horizon, and reads that part of a version."""
+
 forecasts = _table(
     "forecasts",
     _required("origin_date", Date),
@@ -265,6 +274,7 @@ forecasts = _table(
     _required("mean", Double),
     _required("status", Text),
     key=("origin_date", "version_id", "series_id", "horizon"),
+    order=LEDGER_ORDER,
     write="append",
     partition="origin_date",
     # A row-level key costs DuckDB four times the time and space; versions are unique and written whole.
@@ -340,6 +350,7 @@ forecast_intervals = _table(
     _required("calibration_id", Integer),
     *(_required(name, Double) for name in QUANTILES),
     key=("origin_date", "version_id", "series_id", "horizon", "calibration_id"),
+    order=LEDGER_ORDER,
     write="append",
     partition="origin_date",
     enforce_key=False,

@@ -28,7 +28,7 @@ from forecast_platform.io_managers.batches import Batch, BatchStream, RecordedBa
 from forecast_platform.io_managers.reads import reads_of
 from forecast_platform.io_managers.warehouse import PartitionState, Session
 from forecast_platform.partitions import DayWindow
-from forecast_platform.tables import QUANTILES
+from forecast_platform.tables import LEDGER_ORDER, QUANTILES
 
 CODE_VERSION = "2"
 """Raise it with every change to the numbers."""
@@ -54,8 +54,6 @@ OF_SEVERAL = """
     select version_id, series_id, horizon, mean from known where version_id = newest
 """
 """Of a model with several versions of an origin: of each series the newest that has a row for it counts."""
-
-LEDGER_ORDER = ("version_id", "horizon", "series_id")
 
 MADE_FROM = {
     **passed_on("forecasts", "origin_date", "version_id", "series_id", "horizon"),

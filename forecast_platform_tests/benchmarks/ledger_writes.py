@@ -106,12 +106,12 @@ def _name_series(warehouse: Warehouse, count: int) -> None:
 
 
 def _candidate(day: date, model: str, series: int) -> VersionCandidate:
-    """Forecasts that look like forecasts: doubles of all digits, a few of them capped."""
+    """Forecasts that look like forecasts: doubles of all digits, a few of them capped, in the order models give."""
     draw = np.random.default_rng([day.toordinal(), MODELS.index(model)])
     frame = pd.DataFrame(
         {
-            "series_id": np.repeat(np.arange(1, series + 1, dtype=np.int32), HORIZON),
-            "horizon": np.tile(np.arange(1, HORIZON + 1, dtype=np.int16), series),
+            "series_id": np.tile(np.arange(1, series + 1, dtype=np.int32), HORIZON),
+            "horizon": np.repeat(np.arange(1, HORIZON + 1, dtype=np.int16), series),
             "mean": draw.gamma(1.0, 1.2, series * HORIZON),
             "status": pd.array(np.where(draw.random(series * HORIZON) < 0.01, "capped", "ok"), dtype="string[pyarrow]"),
         }
