@@ -131,7 +131,7 @@ def _check_names(frame: pd.DataFrame, table: sa.Table) -> None:
 
 def _check_key(rows: pa.Table, table: sa.Table) -> None:
     key = list(table.info["key"])
-    if in_order(rows, table.info["order"], strictly=True):
+    if in_order(rows, table.info.get("order", key), strictly=True):
         return
     numbers = packed(rows, key)
     if numbers is not None and all_differ(numbers):
