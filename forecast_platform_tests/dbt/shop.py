@@ -210,8 +210,11 @@ class Dbt:
         return self("run", *chosen, *days_of(first, last))
 
     def _parse(self) -> None:
-        before = {"DBT_PARTIAL_PARSE_FILE_PATH": str(self.parsed)} if self.parsed.exists() else {}
+        there = self.parsed.exists()
+        before = {"DBT_PARTIAL_PARSE_FILE_PATH": str(self.parsed)} if there else {}
         self.manifests[self._parsed_for] = self("parse", **placeless(self._variables()), **before)
+        if there:
+            return  # where nothing has changed dbt need not write it again
         self.parses.mkdir(exist_ok=True)
         made = self.parses / f"{uuid.uuid4()}"
         shutil.copyfile(self.target_path / "partial_parse.msgpack", made)
