@@ -7,8 +7,10 @@ caller has set by ``np.errstate`` does not reach the threads.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TypeVar
 
 S = TypeVar("S")
@@ -30,15 +32,37 @@ def on_all_cores(work: Callable[[S], T], parts: Sequence[S]) -> list[T]:
 def one_ahead(items: Iterable[T]) -> Iterator[T]:
     """``items`` in their order, each made in a thread while the caller still uses the one before: no more are held.
 
-    What making one raises is raised in its turn. Whoever stops early waits for the one that is being made.
+    What making one raises is raised in its turn. Whoever stops early, because a run is cancelled, does not wait for the
+    one that is being made, which may take an hour: nobody asks for it any more, and the process ends without it.
     """
-    iterator, nothing = iter(items), object()
-    with ThreadPoolExecutor(1, thread_name_prefix="one-ahead") as pool:
-        following = pool.submit(next, iterator, nothing)
-        while (item := following.result()) is not nothing:
-            following = pool.submit(next, iterator, nothing)
+    asked: SimpleQueue[bool] = SimpleQueue()
+    made: SimpleQueue[tuple[bool, T | None, BaseException | None]] = SimpleQueue()
+
+    def make() -> None:
+        iterator, nothing = iter(items), object()
+        while asked.get():
+            try:
+                item = next(iterator, nothing)
+            except BaseException as error:
+                made.put((False, None, error))
+                return
+            made.put((False, None, None) if item is nothing else (True, item, None))
+            del item
+
+    threading.Thread(target=make, name="one-ahead", daemon=True).start()
+    asked.put(True)
+    try:
+        while True:
+            there, item, error = made.get()
+            if error is not None:
+                raise error
+            if not there:
+                return
+            asked.put(True)
             yield item
             del item
+    finally:
+        asked.put(False)
 
 
 def cores() -> int:

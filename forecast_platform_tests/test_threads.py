@@ -29,7 +29,7 @@ def test_the_next_item_is_made_while_this_one_is_used_and_no_other():
     assert list(one_ahead([])) == []
 
 
-def test_what_making_an_item_raises_comes_in_its_turn_and_who_stops_early_leaves_no_thread():
+def test_what_making_an_item_raises_comes_in_its_turn():
     def items():
         yield 1
         raise ZeroDivisionError
@@ -38,10 +38,25 @@ def test_what_making_an_item_raises_comes_in_its_turn_and_who_stops_early_leaves
     assert next(ahead) == 1
     with pytest.raises(ZeroDivisionError):
         next(ahead)
-    stopped = one_ahead(iter(range(10)))
+
+
+def test_who_stops_early_does_not_wait_for_the_item_that_is_made_and_no_other_is():
+    goes_on, asked = threading.Event(), []
+
+    def items():
+        for number in range(4):
+            asked.append(number)
+            yield number
+            assert goes_on.wait(60)
+
+    stopped = one_ahead(items())
     assert next(stopped) == 0
     stopped.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("one-ahead")]
+    goes_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "one-ahead":
+            thread.join(60)
+    assert asked == [0, 1]
 
 
 def test_a_process_that_is_pinned_to_one_core_uses_one_thread():
