@@ -41,12 +41,11 @@ NOT_IN_THE_VALUES = {
         *(("champions", "days_held"), ("forecasts", "mean")),
         *(("forecast_intervals", name) for name in ("q025", "q10", "q50", "q90", "q975")),
     },
-    # What is read of every published forecast; an errors' filter.
-    "weekly_forecasts": {("forecasts", "status"), ("forecast_errors", "in_stock")},
-    "hierarchy_forecasts": {("forecasts", "status")},
+    # An errors' filter.
+    "weekly_forecasts": {("forecast_errors", "in_stock")},
     # Model cards, which are metadata.
     "forecast_explanations": {
-        *(("daily_sales", "avg_price"), ("forecasts", "status")),
+        ("daily_sales", "avg_price"),
         *(("forecast_intervals", name) for name in ("q025", "q10", "q90", "q975")),
         *(("error_sums", name) for name in ("model", "n", "n_scaled")),
         *(("error_sums", f"sum_{name}") for name in ("error", "abs_error", "actual", "scaled_sq")),
@@ -105,7 +104,7 @@ def reads(shop: Shop) -> Mapping[str, set[tuple[str, str]]]:
         return noted
 
     with pytest.MonkeyPatch.context() as patch, freeze_time(datetime.combine(day(LAST + 1), time(12), tzinfo=UTC)):
-        for name in ("execute", "arrow"):
+        for name in ("execute", "arrow", "stream"):
             patch.setattr(DuckDBSession, name, noting(getattr(DuckDBSession, name)))
         shop.run_chain(day(0), day(LAST))
     return {
