@@ -74,12 +74,14 @@
 
 {#
   One writer a table at a time, until the end of the transaction; the name is the one the IO managers lock. Tables whose
-  digests the log takes in (`digest_from`) may be read meanwhile, and not written. DuckDB lets one process in anyway. Dates are written into digests as text, so their style must not be the server's.
+  digests the log takes in (`digest_from`) may be read meanwhile, and not written. DuckDB lets one process in anyway.
+  Dates are written into digests as text, so their style must not be the server's.
 #}
 {% macro lock_table(relation) -%} {{ adapter.dispatch('lock_table')(relation) }} {%- endmacro %}
 
 {% macro default__lock_table(relation) -%}
   set local datestyle to 'ISO, YMD'; set local timezone to 'UTC'; set local lock_timeout to '15min';
+  {{ hash_joins() }}
   select pg_advisory_xact_lock(hashtextextended('{{ relation.schema }}.{{ relation.identifier }}', 0))
   {%- for source in config.get('meta').get('digest_from', []) %},
     pg_advisory_xact_lock_shared(hashtextextended('{{ relation.schema }}.{{ source['asset'] }}', 0))

@@ -7,9 +7,11 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from forecast_platform.io_managers.warehouse import Warehouse
+from forecast_platform_tests.conftest import run_autocommitted
 from forecast_platform_tests.dbt.shop import (
     MODELS,
     PROJECT,
@@ -214,3 +216,34 @@ def test_the_project_parses_with_nothing_set(tmp_path: Path) -> None:
         text=True,
     )
     assert result.returncode == 0, result.stdout
+
+
+def test_postgresql_joins_by_hash_in_models_and_in_their_tests(
+    postgres_warehouse: Warehouse, postgres_url: str, tmp_path: Path, versions: list[Version]
+) -> None:
+    """Statistics do not know what was written a moment before, and the loops that are planned for one row take hours.
+
+    Every model, and the test that joins, reads the log, which here lets nobody in who would be given loops."""
+    open_shop(postgres_warehouse, versions=versions)
+    put_events(postgres_warehouse, a_month())
+    schema = postgres_warehouse.tenant
+    run_autocommitted(
+        postgres_url,
+        f"""
+        set search_path to "{schema}";
+        create function by_hash() returns boolean language plpgsql as $$ begin
+          if 'on' in (current_setting('enable_nestloop'), current_setting('enable_mergejoin')) then
+            raise exception 'not joined by hash alone';
+          end if;
+          return true;
+        end $$;
+        alter table partition_log enable row level security;
+        create policy by_hash on partition_log using (by_hash()) with check (by_hash());
+        """,
+    )
+    dbt = Dbt(postgres_warehouse, tmp_path / "target")
+    dbt.build(0, 15)
+    dbt("test", "--select", "daily_sales,test_type:data")
+    assert len(rows(postgres_warehouse, "select day from partition_log where asset = 'interval_scores'")) == 16
+    with pytest.raises(psycopg2.errors.RaiseException, match="not joined by hash alone"):
+        run_autocommitted(postgres_url, f'set role "{schema}"; select count(*) from "{schema}".partition_log')
