@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 
+import numpy as np
+import pandas as pd
 import psycopg2
 import pytest
 import sqlalchemy as sa
@@ -123,6 +125,40 @@ def test_the_tenants_role_may_not_take_a_month_away(postgres_warehouse: Warehous
         session.execute(statement.format(f"forecasts_{DAY:%Y_%m}"))
 
 
-def test_the_function_that_makes_months_makes_nothing_else(postgres_warehouse: Warehouse):
+@pytest.mark.parametrize("function", ["ledger_month", "ledger_blocks"])
+def test_the_functions_for_months_are_for_ledgers_alone(postgres_warehouse: Warehouse, function: str):
     with pytest.raises(psycopg2.errors.InvalidParameterValue, match="no ledger"), postgres_warehouse.transaction() as s:
-        s.execute("select ledger_month('series', date '2026-01-01')")
+        s.execute(f"select {function}('series', date '2026-01-01')")
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["written now", "written by an older release"])
+def test_a_day_ahead_is_found_in_the_blocks_that_have_it(postgres_url: str, tenant: str, before: bool):
+    """The scoring of a day asks each origin for one horizon, also of what was written a moment before."""
+    if before:
+        upgrade_to(postgres_url, tenant, "0009")
+    warehouse = open_warehouse(postgres_url, tenant)
+    try:
+        if before:
+            run_autocommitted(
+                postgres_url,
+                f"""set search_path to "{tenant}";
+                select ledger_month('forecasts', '2026-03-01');
+                insert into forecasts select date '2026-03-01', 1, series_id, horizon, 1.5, 'model'
+                  from generate_series(1, 28) horizon, generate_series(1, 3000) series_id""",
+            )
+        else:
+            horizons, series = np.divmod(np.arange(28 * 3000), 3000) + np.ones((2, 1), int)
+            values = {"origin_date": pd.Timestamp("2026-03-01"), "version_id": 1, "mean": 1.5, "status": "model"}
+            with warehouse.transaction() as session:
+                session.append(tables.forecasts, pd.DataFrame({"series_id": series, "horizon": horizons, **values}))
+        with warehouse.reading() as session:
+            session.execute("set local enable_seqscan to off")
+            query = "select * from forecasts where origin_date = date '2026-03-01' and horizon = 5"
+            assert len(session.execute(query)) == 3000
+            (plan,) = session.execute(f"explain (analyze, format json) {query}")
+            pages = session.scalar("select pg_relation_size('forecasts_2026_03') / current_setting('block_size')::int")
+        scan = plan[0][0]["Plan"]
+        assert scan["Node Type"] == "Bitmap Heap Scan"
+        assert 0 < scan["Lossy Heap Blocks"] <= 64 < pages / 8
+    finally:
+        drop_tenant(postgres_url, tenant)

@@ -67,7 +67,8 @@ def grant(connection: sa.Connection, tenant: str) -> None:
         connection.execute(sa.text(f'grant select on "{tenant}"."{table.name}" to "{reading_role(tenant)}"'))
     for role in (tenant, reading_role(tenant)):
         connection.execute(sa.text(f'grant select on "{tenant}".alembic_version to "{role}"'))
-    connection.execute(sa.text(f'grant execute on function "{tenant}".ledger_month(text, date) to "{tenant}"'))
+    for function in ("ledger_month", "ledger_blocks"):
+        connection.execute(sa.text(f'grant execute on function "{tenant}".{function}(text, date) to "{tenant}"'))
 
 
 def _scalar(connection: sa.Connection, query: str, name: str) -> bool:

@@ -161,7 +161,12 @@ def _write_raw(warehouse: Warehouse, candidates: list[VersionCandidate]) -> Wrot
                     session.insert(tables.forecasts, rows)
         return sum(rows.num_rows for rows in ready)
 
-    return _timed(work)
+    wrote = _timed(work)
+    if text:
+        # PostgreSQL's blocks are summarized by the ledger as it writes, and these would be by its next write.
+        with warehouse.transaction() as session:
+            session.execute("select ledger_blocks('forecasts', :month)", {"month": candidates[0].origin_date})
+    return wrote
 
 
 def _raw_rows(candidate: VersionCandidate, version: int) -> pa.Table:
