@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import date
 
@@ -18,7 +19,7 @@ from forecast_platform import migrations, tables
 from forecast_platform.io_managers.warehouse import Warehouse, open_warehouse
 from forecast_platform.migrations import tenants
 from forecast_platform_tests.conftest import drop_tenant, run_autocommitted
-from forecast_platform_tests.io_managers.test_ledger import DAY, A, append, candidate, know_series
+from forecast_platform_tests.io_managers.test_ledger import DAY, A, B, append, candidate, know_series
 
 PARTITIONS = "select cast(relid as text) from pg_partition_tree('forecasts') where isleaf order by 1"
 
@@ -162,3 +163,14 @@ def test_a_day_ahead_is_found_in_the_blocks_that_have_it(postgres_url: str, tena
         assert 0 < scan["Lossy Heap Blocks"] <= 64 < pages / 8
     finally:
         drop_tenant(postgres_url, tenant)
+
+
+def test_a_vacuum_keeps_no_writer_waiting(postgres_warehouse: Warehouse, postgres_url: str):
+    know_series(postgres_warehouse)
+    append(postgres_warehouse, candidate(A, "a"))
+    with closing(psycopg2.connect(postgres_url)) as other, other.cursor() as cursor:
+        # What a vacuum holds for as long as it goes on.
+        part = f'"{postgres_warehouse.schema}".forecasts_{DAY:%Y_%m}'
+        cursor.execute(f"lock table {part} in share update exclusive mode")
+        append(postgres_warehouse, candidate(B, "b"))
+    assert postgres_warehouse.read("select count(distinct version_id) as n from forecasts")["n"].tolist() == [2]
